@@ -1,0 +1,139 @@
+"""What the feed knows: which games were played on which day, and everything about one game."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Final
+
+import msgspec
+
+from courtkeeper.nba.client import Client, FeedError, Payload, Trouble
+from courtkeeper.nba.formats import cdn, lists, v3
+from courtkeeper.nba.formats.lists import GameList
+from courtkeeper.nba.model import Game, GameData, PayloadError
+
+# The cdn has play-by-play from about the season 2019-20 on.
+_FIRST_CDN_SEASON: Final = 2019
+_LEAGUE: Final = "00"
+
+
+class Window(msgspec.Struct, kw_only=True):
+    """The games of a range of days as far as the feed lists them.
+
+    `uncovered` are the days that no list speaks of, with the reason; `troubles` are
+    lists that could not be read although they should exist.
+    """
+
+    games: list[Game]
+    simulated: bool
+    uncovered: dict[date, str]
+    troubles: list[FeedError | PayloadError]
+
+
+class GameMissingError(Exception):
+    """The feed has no (usable) payload for a game. The message is one sentence."""
+
+    def __init__(self, message: str, *, reachable: bool, payloads: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.reachable = reachable
+        self.payloads = payloads
+
+
+async def games_between(client: Client, first: date, last: date) -> Window:
+    """List the games from `first` to `last`, both included (US Eastern days).
+
+    Today's scoreboard and the season's schedule, one request each, cover most days; each day
+    that neither covers costs one request to the scoreboard by date.
+    """
+    window = Window(games=[], simulated=False, uncovered={}, troubles=[])
+    general = [
+        await _list(client, "cdn", "/static/json/liveData/scoreboard/todaysScoreboard_00.json", None, window),
+        await _list(client, "cdn", "/static/json/staticData/scheduleLeagueV2.json", None, window),
+    ]
+    for offset in range((last - first).days + 1):
+        day = first + timedelta(days=offset)
+        found = next((known for known in general if known and known.covers(day)), None)
+        found = found or await _list(client, "stats", "/stats/scoreboardv3", day, window)
+        if found is None:
+            continue
+        window.games += [game for game in found.games if game.game_date == day]
+        window.simulated |= found.simulated
+    window.games.sort(key=lambda game: (game.game_date or first, game.game_id))
+    return window
+
+
+async def _list(client: Client, host: str, path: str, day: date | None, window: Window) -> GameList | None:
+    """Read one list; what it cannot give is noted in `window`."""
+    query = {"GameDate": day.isoformat(), "LeagueID": _LEAGUE} if day else None
+    try:
+        payload = await client.get(host, path, query)
+        parse = lists.parse_schedule if "schedule" in path else lists.parse_scoreboard
+        found = parse(payload.body)
+        if found and day and not found.covers(day):
+            raise PayloadError(f"the scoreboard of {day} was asked for, that of {found.first} came")  # noqa: TRY301
+    except (FeedError, PayloadError) as error:
+        if day:
+            window.uncovered[day] = str(error)
+        if not (isinstance(error, FeedError) and error.trouble is Trouble.NOT_FOUND):
+            window.troubles.append(error)
+        return None
+    return found
+
+
+async def fetch_game(client: Client, listed: Game) -> GameData:
+    """Fetch and read one game: from the cdn, or from the stats host where the cdn has not got it.
+
+    Raises GameMissingError where neither has it, where a payload is malformed, or where the feed
+    could not be asked.
+    """
+    game_id = listed.game_id
+    tried: list[str] = []
+    if listed.season >= _FIRST_CDN_SEASON:
+        live = "/static/json/liveData"
+        pair = await _pair(
+            client,
+            "cdn",
+            (f"{live}/playbyplay/playbyplay_{game_id}.json", None),
+            (f"{live}/boxscore/boxscore_{game_id}.json", None),
+            tried,
+        )
+        if pair:
+            return _read(lambda p, b, hashes: cdn.parse(p, b, payloads=hashes), pair)
+    query = {"GameID": game_id, "LeagueID": _LEAGUE}
+    period_query = {"GameID": game_id, "StartPeriod": "0", "EndPeriod": "14"}
+    pair = await _pair(
+        client,
+        "stats",
+        ("/stats/playbyplayv3", period_query),
+        ("/stats/boxscoretraditionalv3", query),
+        tried,
+    )
+    if pair:
+        return _read(lambda p, b, hashes: v3.parse(p, b, listed, payloads=hashes), pair)
+    raise GameMissingError("the feed has no payload: " + "; ".join(tried), reachable=True)
+
+
+_Request = tuple[str, dict[str, str] | None]
+_Parser = Callable[[bytes, bytes, tuple[str, ...]], GameData]
+
+
+async def _pair(
+    client: Client, host: str, plays: _Request, box: _Request, tried: list[str]
+) -> tuple[Payload, Payload] | None:
+    """Fetch play-by-play and box score; None where the host has not got them."""
+    try:
+        return await client.get(host, *plays), await client.get(host, *box)
+    except FeedError as error:
+        if error.trouble is not Trouble.NOT_FOUND:
+            raise GameMissingError(str(error), reachable=False) from error
+        tried.append(str(error))
+        return None
+
+
+def _read(parse: _Parser, pair: tuple[Payload, Payload]) -> GameData:
+    hashes = tuple(p.sha256 for p in pair if p.sha256)
+    try:
+        return parse(pair[0].body, pair[1].body, hashes)
+    except PayloadError as error:
+        raise GameMissingError(str(error), reachable=True, payloads=hashes) from error

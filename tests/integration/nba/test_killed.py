@@ -1,0 +1,117 @@
+"""Killed at any of its steps and run again, the refresh ends where a single clean run ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from courtkeeper.nba.cache import CacheSettings
+from support import nba
+from support.feed import ROOT, Feed, feed_server
+from support.postgres import Server, drop_database, fresh_database
+from support.valkey import Server as Cache
+from support.valkey import valkey_server
+
+pytestmark = pytest.mark.slow
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
+    with valkey_server(tmp_path_factory.mktemp("cache")) as server:
+        yield server
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Iterator[Feed]:
+    with feed_server(tmp_path, **nba.SIMULATED) as server:
+        yield server
+
+
+@pytest.fixture
+def new_database(postgres: Server) -> Iterator:
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(fresh_database(postgres))
+        return made[-1]
+
+    yield make
+    for dsn in made:
+        drop_database(postgres, dsn)
+
+
+def _killed(dsn: str, feed: Feed, directory: Path, cache: Cache, step: int) -> subprocess.CompletedProcess:
+    address = {"host": cache.host, "port": cache.port, "password": cache.password}
+    return subprocess.run(
+        [sys.executable, "-m", "support.killed_refresh", dsn, feed.url, directory, json.dumps(address), str(step)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT / "python_modules")])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def _points(steps: int) -> list[int]:
+    """At least twenty steps, spread over the whole run, the first and the last among them."""
+    assert steps >= KILLS, f"only {steps} steps to be killed at"
+    return sorted({round(i * (steps - 1) / (KILLS - 1)) for i in range(KILLS)})
+
+
+def _finish(dsn: str, feed: Feed, directory: Path, cache: Cache) -> None:
+    address = CacheSettings(host=cache.host, port=cache.port, password=cache.password)
+    nba.run(nba.settings(dsn, feed.url, directory, cache=address))
+
+
+def test_killed_while_loading(new_database, feed, cache, tmp_path):
+    clean = new_database()
+    counted = _killed(clean, feed, tmp_path / "clean", cache, -1)
+    assert counted.returncode == 0, counted.stderr
+    expected = nba.snapshot(clean)
+    assert expected["cache_outbox"] == []
+    assert len(expected["games"]) == 3
+
+    points = _points(int(counted.stdout))
+    for step in points:
+        dsn = new_database()
+        directory = tmp_path / f"killed-{step}"
+        assert _killed(dsn, feed, directory, cache, step).returncode == -9
+        _finish(dsn, feed, directory, cache)
+        assert nba.snapshot(dsn) == expected, f"killed at step {step}"
+    assert len(points) == KILLS
+
+
+def test_killed_while_correcting_leaves_no_stale_page_in_the_cache(new_database, feed, cache, tmp_path):
+    """The API's pages of the old version stand in the cache; after kill and run none is left."""
+    feed.set_faults([{"kind": "late_correction"}])
+    clean = new_database()
+    _finish(clean, feed, tmp_path / "clean", cache)
+    feed.correct()
+    counted = _killed(clean, feed, tmp_path / "clean", cache, -1)
+    assert counted.returncode == 0, counted.stderr
+    expected = nba.snapshot(clean)
+
+    changed = [g["game_id"] for g in expected["games"]]
+    pages = [f"api:game:{i}:{page}" for i in changed for page in ("game", "events", "box")]
+    client = redis.Redis(host=cache.host, port=cache.port, password=cache.password)
+    for step in _points(int(counted.stdout))[::4]:
+        feed.set_faults([{"kind": "late_correction"}])
+        dsn = new_database()
+        directory = tmp_path / f"killed-{step}"
+        _finish(dsn, feed, directory, cache)
+        feed.correct()
+        client.mset(dict.fromkeys(pages, b"old"))
+        assert _killed(dsn, feed, directory, cache, step).returncode == -9
+        _finish(dsn, feed, directory, cache)
+        assert nba.snapshot(dsn) == expected, f"killed at step {step}"
+        corrected = {g["game_id"] for g in expected["games"]}
+        stale = [p.decode() for p in client.keys("api:game:*") if p.decode().split(":")[2] in corrected]
+        assert stale == []
