@@ -45,9 +45,7 @@ def plays() -> dict[str, Any]:
     actions.append(action(20, "period", subType="end", clock="PT00M00.00S", **final))
     for period in (2, 3, 4):
         number = period * 100
-        actions.append(
-            action(number, "period", subType="start", period=period, clock="PT12M00.00S", **final)
-        )
+        actions.append(action(number, "period", subType="start", period=period, clock="PT12M00.00S", **final))
         actions.append(
             action(number + 1, "period", subType="end", period=period, clock="PT00M00.00S", **final)
         )
@@ -55,10 +53,9 @@ def plays() -> dict[str, Any]:
 
 
 def _statistics(**values: int) -> dict[str, Any]:
-    names = (
-        "points fieldGoalsMade fieldGoalsAttempted threePointersMade threePointersAttempted freeThrowsMade "
-        "freeThrowsAttempted reboundsTotal assists steals blocks turnovers foulsPersonal"
-    ).split()
+    shots = ("fieldGoals", "threePointers", "freeThrows")
+    names = [f"{shot}{what}" for shot in shots for what in ("Made", "Attempted")]
+    names += ["points", "reboundsTotal", "assists", "steals", "blocks", "turnovers", "foulsPersonal"]
     return {**dict.fromkeys(names, 0), "minutes": "PT24M00.00S", **values}
 
 
@@ -76,7 +73,12 @@ def _player(number: int, name: str, **values: int) -> dict[str, Any]:
 
 def box() -> dict[str, Any]:
     """The box score that belongs to `plays`."""
-    three = {"fieldGoalsMade": 1, "fieldGoalsAttempted": 1, "threePointersMade": 1, "threePointersAttempted": 1}
+    three = {
+        "fieldGoalsMade": 1,
+        "fieldGoalsAttempted": 1,
+        "threePointersMade": 1,
+        "threePointersAttempted": 1,
+    }
     free = {"freeThrowsMade": 1, "freeThrowsAttempted": 1, "fieldGoalsAttempted": 1, "steals": 1}
     home = {
         "teamId": HOME,

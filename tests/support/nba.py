@@ -25,6 +25,8 @@ SIMULATED = {
     "games_per_night": 3,
 }
 
+SIMULATED_GAMES = ("0022501996", "0022501997", "0022501998")
+
 # Everything that a refresh writes, but for its own log of runs. Times are the injected clock's.
 LEAGUE_TABLES = {
     "teams": "team_id",
@@ -94,6 +96,11 @@ def snapshot(dsn: str) -> dict[str, list[Any]]:
             ]
             for table, order in LEAGUE_TABLES.items()
         }
+
+
+def admin(dsn: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection for breaking things by hand; what it did is committed at the end of the block."""
+    return psycopg.connect(dsn)
 
 
 def by_id(result: Result, finding_id: str) -> list[Any]:

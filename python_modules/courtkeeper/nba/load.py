@@ -59,12 +59,22 @@ class Stored(msgspec.Struct):
 
 
 class GameStore:
-    """Writes games through one connection. `check` rolls every transaction back."""
+    """Writes games through one connection.
+
+    `cached`: there is a cache that has to forget what changes. `check` rolls every transaction back.
+    """
 
     def __init__(
-        self, connection: Connection, *, now: datetime, check: bool, trace: Callable[[str], None]
+        self,
+        connection: Connection,
+        *,
+        now: datetime,
+        cached: bool,
+        check: bool,
+        trace: Callable[[str], None],
     ) -> None:
         self._connection = connection
+        self._cached = cached
         self._now = now
         self._check = check
         self._trace = trace
@@ -235,6 +245,8 @@ class GameStore:
 
     def _announce(self, game: Game) -> None:
         """Note in the same transaction that the cache has to forget this game."""
+        if not self._cached:
+            return
         self._connection.execute(
             "INSERT INTO cache_outbox (game_id, game_date, created_at) VALUES (%s, %s, %s)",
             [game.game_id, game.game_date, self._now],

@@ -10,11 +10,11 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -61,6 +61,13 @@ class RefreshSettings(msgspec.Struct, frozen=True, kw_only=True):
     replay: bool = False
     archive: Path | None = None
     archive_log: Path | None = None
+
+
+def settings_from(parameters: Mapping[str, Any]) -> RefreshSettings:
+    """Settings from the plain values of a module's arguments; what it does not know it passes over."""
+    return msgspec.convert(
+        parameters, RefreshSettings, strict=False, dec_hook=lambda kind, value: kind(value)
+    )
 
 
 def league_today(now: datetime) -> date:
@@ -164,7 +171,13 @@ class _Run:
     def execute(self, first: date | None, last: date | None) -> Result:
         started = time.monotonic()
         self._take_lock()
-        self._store = GameStore(self._connection, now=self._now, check=self._check, trace=self._trace)
+        self._store = GameStore(
+            self._connection,
+            now=self._now,
+            cached=self._settings.cache is not None,
+            check=self._check,
+            trace=self._trace,
+        )
         self._open_run(first, last)
         try:
             self._invalidate()
@@ -186,12 +199,14 @@ class _Run:
         """One refresh at a time: the lock ends with the connection, so a dead run holds nothing."""
         if self._check:
             return
-        row = self._connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [_LOCK_NAME]).fetchone()
-        self._connection.commit()
-        if not row or not row[0]:
+        try:
+            # Waits as long as for any lock: a run killed a moment ago may not be gone on the server yet.
+            self._connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [_LOCK_NAME])
+        except errors.LockNotAvailable as error:
             raise CourtkeeperError(
                 f"another refresh of {self._settings.database.where} is running: wait for it to end"
-            )
+            ) from error
+        self._connection.commit()
 
     def _open_run(self, first: date | None, last: date | None) -> None:
         if self._check:

@@ -242,23 +242,25 @@ def cache_down(error: object, waiting: int) -> Finding:
 
 
 def overall(games: Sequence[GameReport], days: str) -> list[Finding]:
-    """How many games are good, and of how many that could not be judged in full."""
-    good = sum(g.good for g in games)
-    all_good = good == len(games)
-    found = [
-        Finding(
-            id="nba.games.good",
-            subject=days,
-            status=Status.OK if all_good else Status.CRIT,
-            observed=good,
-            threshold=len(games),
-            unit="games",
-            summary=f"{good} of {len(games)} Final games of {days} are stored and good."
-            if games
-            else f"No Final games, {days}.",
-            fix="" if all_good else "See the findings about the single games.",
+    """That all is well, where it is; and how many games could not be judged in full.
+
+    Where a game is not good, its own finding says so: it is not counted a second time here.
+    """
+    found = []
+    if all(g.good for g in games):
+        found.append(
+            Finding(
+                id="nba.games.good",
+                subject=days,
+                status=Status.OK,
+                observed=len(games),
+                threshold=len(games),
+                unit="games",
+                summary=f"All {len(games)} Final games of {days} are stored and good."
+                if games
+                else f"No Final games, {days}.",
+            )
         )
-    ]
     unjudged = [g for g in games if g.good and g.events and g.player_consistency is None]
     if unjudged:
         found.append(

@@ -21,6 +21,13 @@ from support.valkey import valkey_server
 
 pytestmark = pytest.mark.slow
 KILLS = 20
+# The simulated night's games; each is corrected in another way.
+CORRECTIONS = [
+    {"kind": "late_correction", "match": {"game_id": game_id}, "change": change}
+    for game_id, change in zip(
+        nba.SIMULATED_GAMES, ("three_to_two", "assist_withdrawn", "event_deleted"), strict=True
+    )
+]
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +58,20 @@ def new_database(postgres: Server) -> Iterator:
 def _killed(dsn: str, feed: Feed, directory: Path, cache: Cache, step: int) -> subprocess.CompletedProcess:
     address = {"host": cache.host, "port": cache.port, "password": cache.password}
     return subprocess.run(
-        [sys.executable, "-m", "support.killed_refresh", dsn, feed.url, directory, json.dumps(address), str(step)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT / "python_modules")])},
+        [
+            sys.executable,
+            "-m",
+            "support.killed_refresh",
+            dsn,
+            feed.url,
+            directory,
+            json.dumps(address),
+            str(step),
+        ],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT / "python_modules")]),
+        },
         capture_output=True,
         text=True,
         timeout=120,
@@ -91,7 +110,7 @@ def test_killed_while_loading(new_database, feed, cache, tmp_path):
 
 def test_killed_while_correcting_leaves_no_stale_page_in_the_cache(new_database, feed, cache, tmp_path):
     """The API's pages of the old version stand in the cache; after kill and run none is left."""
-    feed.set_faults([{"kind": "late_correction"}])
+    feed.set_faults(CORRECTIONS)
     clean = new_database()
     _finish(clean, feed, tmp_path / "clean", cache)
     feed.correct()
@@ -103,7 +122,7 @@ def test_killed_while_correcting_leaves_no_stale_page_in_the_cache(new_database,
     pages = [f"api:game:{i}:{page}" for i in changed for page in ("game", "events", "box")]
     client = redis.Redis(host=cache.host, port=cache.port, password=cache.password)
     for step in _points(int(counted.stdout))[::4]:
-        feed.set_faults([{"kind": "late_correction"}])
+        feed.set_faults(CORRECTIONS)
         dsn = new_database()
         directory = tmp_path / f"killed-{step}"
         _finish(dsn, feed, directory, cache)

@@ -107,8 +107,9 @@ def test_the_season_archive_gives_the_reference_numbers(recorded, database_dsn, 
     assert "steals 10 in the events, 11 in the box score" in quarantined["0021500443"]["reason"]
 
     issues = nba.rows(
-        database_dsn, "SELECT game_id, cardinality(payloads) FROM data_quality_issues WHERE closed_at IS NULL"
-        " AND issue_type = 'box_accuracy' ORDER BY 1"
+        database_dsn,
+        "SELECT game_id, cardinality(payloads) FROM data_quality_issues WHERE closed_at IS NULL"
+        " AND issue_type = 'box_accuracy' ORDER BY 1",
     )
     assert issues == [("0021500391", 1), ("0021500443", 1)]
     not_loaded = nba.rows(

@@ -114,7 +114,7 @@ class SeasonLog:
             raise PayloadError(f"the game log has no home and away row for game {game_id}")
         try:
             return _game(game_id, home[0], away[0]), {int(r["TEAM_ID"]): _line(r) for r in rows}
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise PayloadError(f"the game log's rows for {game_id}: {one_line(error)}") from error
 
 
@@ -192,7 +192,7 @@ def parse(game_id: str, payload: bytes, log: SeasonLog, *, payloads: tuple[str, 
         raise PayloadError(f"{game_id}.csv holds no events")
     try:
         events = [_event(row, order, game) for order, row in enumerate(rows)]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PayloadError(f"{game_id}.csv: {one_line(error)}") from error
     return GameData(
         game=game,

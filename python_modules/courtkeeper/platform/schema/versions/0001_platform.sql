@@ -4,14 +4,16 @@ CREATE TABLE teams (
     team_id  bigint PRIMARY KEY CHECK (team_id > 0),
     city     text NOT NULL,
     name     text NOT NULL,
-    tricode  text NOT NULL CHECK (tricode ~ '^[A-Z]{2,4}$')
+    tricode  text NOT NULL CHECK (tricode ~ '^[A-Z]{2,4}$'),
+    named_on date NOT NULL               -- the game the name was last seen in: an older one never renames
 );
 
 CREATE TABLE players (
     player_id    bigint PRIMARY KEY CHECK (player_id > 0),
     display_name text NOT NULL,
     first_name   text,
-    family_name  text
+    family_name  text,
+    named_on     date NOT NULL           -- as for teams
 );
 
 CREATE TABLE games (
@@ -83,8 +85,8 @@ CREATE TABLE player_game_stats (
     points    smallint NOT NULL CHECK (points >= 0),
     fgm       smallint NOT NULL CHECK (fgm >= 0),
     fga       smallint NOT NULL CHECK (fga >= fgm),
-    fg3m      smallint NOT NULL CHECK (fg3m >= 0),
-    fg3a      smallint NOT NULL CHECK (fg3a >= fg3m),
+    fg3m      smallint NOT NULL CHECK (fg3m BETWEEN 0 AND fgm),
+    fg3a      smallint NOT NULL CHECK (fg3a BETWEEN fg3m AND fga),
     ftm       smallint NOT NULL CHECK (ftm >= 0),
     fta       smallint NOT NULL CHECK (fta >= ftm),
     rebounds  smallint NOT NULL CHECK (rebounds >= 0),
@@ -104,8 +106,8 @@ CREATE TABLE team_game_stats (
     points    smallint NOT NULL CHECK (points >= 0),
     fgm       smallint NOT NULL CHECK (fgm >= 0),
     fga       smallint NOT NULL CHECK (fga >= fgm),
-    fg3m      smallint NOT NULL CHECK (fg3m >= 0),
-    fg3a      smallint NOT NULL CHECK (fg3a >= fg3m),
+    fg3m      smallint NOT NULL CHECK (fg3m BETWEEN 0 AND fgm),
+    fg3a      smallint NOT NULL CHECK (fg3a BETWEEN fg3m AND fga),
     ftm       smallint NOT NULL CHECK (ftm >= 0),
     fta       smallint NOT NULL CHECK (fta >= ftm),
     rebounds  smallint NOT NULL CHECK (rebounds >= 0), -- by players; the source counts team rebounds apart
@@ -126,7 +128,7 @@ CREATE TABLE data_quality_issues (
     payloads    text[] NOT NULL DEFAULT '{}',
     simulated   boolean NOT NULL DEFAULT false,
     opened_at   timestamptz NOT NULL,
-    closed_at   timestamptz,
+    closed_at   timestamptz CHECK (closed_at >= opened_at),
     PRIMARY KEY (game_id, issue_type)
 );
 CREATE INDEX data_quality_issues_open_idx ON data_quality_issues (issue_type) WHERE closed_at IS NULL;
@@ -141,8 +143,11 @@ CREATE TABLE refresh_runs (
     simulated   boolean NOT NULL DEFAULT false,
     status      text NOT NULL CHECK (status IN ('running', 'finished', 'failed', 'interrupted')),
     metrics     jsonb NOT NULL DEFAULT '{}',
-    CHECK (finished_at IS NULL OR finished_at >= started_at)
+    CHECK (finished_at >= started_at),
+    CHECK (date_to >= date_from),
+    CHECK (status <> 'finished' OR finished_at IS NOT NULL)
 );
+CREATE INDEX refresh_runs_finished_at_idx ON refresh_runs (finished_at) WHERE status = 'finished';
 
 -- Written in the transaction that changes a game, deleted once the cache has forgotten it:
 -- a crash between commit and invalidation loses nothing.
@@ -226,23 +231,33 @@ CREATE INDEX jobs_status_idx ON jobs (status, created_at) WHERE status IN ('queu
 CREATE INDEX jobs_created_at_idx ON jobs (created_at);
 
 -- Creates the season's partition of play_events if it is missing. It is attached rather than
--- created in place: ATTACH takes SHARE UPDATE EXCLUSIVE on the parent, so readers go on.
+-- created in place: ATTACH takes SHARE UPDATE EXCLUSIVE on the parent, so its readers and writers go
+-- on. (The foreign keys that come with it hold back writers of games, teams and players for a moment.)
+-- Runs with its owner's rights: everything is named in full and pg_temp is searched last.
 CREATE FUNCTION ensure_season_partition(p_season smallint) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     partition_name text := format('play_events_%s', p_season);
 BEGIN
-    IF to_regclass('public.' || partition_name) IS NOT NULL THEN
-        RETURN;
+    IF p_season IS NULL OR p_season NOT BETWEEN 1946 AND 2200 THEN
+        RAISE EXCEPTION 'season % is no season: it must be a year from 1946 to 2200', p_season
+              USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtext('ensure_season_partition'));
-    IF to_regclass('public.' || partition_name) IS NOT NULL THEN
-        RETURN;
+    IF to_regclass('public.' || partition_name) IS NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtext('ensure_season_partition'));
     END IF;
-    EXECUTE format('CREATE TABLE public.%I (LIKE public.play_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
-                   partition_name);
-    EXECUTE format('ALTER TABLE public.play_events ATTACH PARTITION public.%I FOR VALUES IN (%s)',
-                   partition_name, p_season);
+    IF to_regclass('public.' || partition_name) IS NULL THEN
+        EXECUTE format('CREATE TABLE public.%I (LIKE public.play_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
+                       partition_name);
+        EXECUTE format('ALTER TABLE public.play_events ATTACH PARTITION public.%I FOR VALUES IN (%s)',
+                       partition_name, p_season);
+    ELSIF NOT EXISTS (SELECT FROM pg_inherits
+                       WHERE inhparent = 'public.play_events'::regclass
+                         AND inhrelid = to_regclass('public.' || partition_name)) THEN
+        RAISE EXCEPTION 'table % exists but is not a partition of play_events', partition_name
+              USING ERRCODE = 'object_not_in_prerequisite_state',
+                    HINT = 'Attach it again, or move it out of the way.';
+    END IF;
 END
 $$;
 REVOKE ALL ON FUNCTION ensure_season_partition(smallint) FROM PUBLIC;
@@ -251,7 +266,7 @@ REVOKE ALL ON FUNCTION ensure_season_partition(smallint) FROM PUBLIC;
 -- team's score (only where the source gave a player box score at all). One row an issue.
 CREATE FUNCTION verify_data_integrity()
 RETURNS TABLE (issue_type text, game_id text, description text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, public AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp AS $$
     WITH final_games AS (
         SELECT g.game_id, g.season, g.home_team_id, g.away_team_id, g.home_score, g.away_score
           FROM games g WHERE g.status = 'final'
@@ -279,3 +294,4 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, public AS $$
        AND EXISTS (SELECT FROM team_points any_side WHERE any_side.game_id = s.game_id)
     ORDER BY 2, 1, 3
 $$;
+REVOKE ALL ON FUNCTION verify_data_integrity() FROM PUBLIC;

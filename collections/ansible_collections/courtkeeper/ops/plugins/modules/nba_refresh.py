@@ -208,10 +208,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
 
 try:
-    import msgspec
-
     from courtkeeper import progress
-    from courtkeeper.nba.refresh import RefreshSettings, parse_day, refresh
+    from courtkeeper.nba.refresh import parse_day, refresh, settings_from
 except ImportError:
     pass  # require_library says so in one sentence
 
@@ -283,7 +281,7 @@ def argument_spec():
 def run(parameters, check):
     """Turn the module's parameters into one call of the library."""
     now = datetime.now(UTC)
-    settings = msgspec.convert(parameters, type=RefreshSettings, strict=False)
+    settings = settings_from(parameters)
     first = last = None
     if parameters["date"] or not settings.archive:
         last = parse_day(parameters["date"], now=now)

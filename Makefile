@@ -1,0 +1,112 @@
+# Courtkeeper. `make demo` and `make test` do all their own set-up: Python 3.11+, make and a package
+# index are enough. Every path is relative, because make cannot hold one with a space in it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+# The interpreter that .venv is built with; the first of python3, python3.14 … python3.11 when empty.
+PYTHON ?=
+export PYTHON
+# How many pytest workers, and what else pytest is told: make test PYTEST_ARGS="-k refresh"
+JOBS ?= 2
+PYTEST_ARGS ?=
+
+# What the caller's shell holds must not decide what runs here.
+unexport CDPATH PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE VIRTUAL_ENV CONDA_PREFIX
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT UV_PYTHON UV_CONSTRAINT UV_PROJECT_ENVIRONMENT
+unexport PYTEST_ADDOPTS MYPYPATH GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE LANG LANGUAGE
+$(foreach name,$(filter ANSIBLE_%,$(.VARIABLES)),$(eval unexport $(name)))
+# Named, because Ansible ignores an ansible.cfg in a directory that others may write to.
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export LC_ALL := C.UTF-8
+
+BIN := .venv/bin
+RUN := $(BIN)/python
+LOCKED := requirements/bootstrap.lock pyproject.toml python_modules/courtkeeper/__init__.py tools/bootstrap
+
+.PHONY: help
+help: ## Show the targets
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/  \1\t\2/p' Makefile | expand -t 20
+
+##### Set-up: stamps, so that a second call costs nothing
+
+.venv/.demo: requirements/demo.lock $(LOCKED)
+	@tools/bootstrap demo
+.venv/.dev: requirements/dev.lock $(LOCKED)
+	@tools/bootstrap dev
+
+# A venv that was moved or copied with its checkout, or whose Python is gone, is built again.
+ifneq ($(shell $(RUN) -c '' 2>/dev/null && cat .venv/.checkout),$(CURDIR))
+.PHONY: .venv/.demo .venv/.dev
+endif
+
+##### What people do
+
+.PHONY: demo demo-down
+demo: .venv/.demo ## Start the embedded platform and run last night's refresh on it
+	@$(RUN) tools/demo.py
+demo-down: ## Stop the embedded platform
+	@if [ -x $(BIN)/courtkeeper ]; then $(BIN)/courtkeeper platform down; fi
+
+.PHONY: test test-fast
+test: .venv/.dev ## Everything: lint, generated files, collection, sanity, all tests with coverage
+	@tools/system-packages
+	@$(MAKE) lint check-generated collection sanity
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+test-fast: .venv/.dev ## The inner loop, under 3 minutes: ruff, mypy, the tests not marked slow
+	@$(MAKE) lint-python
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile -m "not slow" -q $(PYTEST_ARGS)
+
+.PHONY: lint lint-python lint-ansible
+lint: lint-python lint-ansible ## ruff, mypy, yamllint, ansible-lint
+lint-python: .venv/.dev
+	$(BIN)/ruff check --quiet --output-format concise .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+lint-ansible: .venv/.dev
+	$(BIN)/yamllint --strict .
+	PATH="$$PWD/$(BIN):$$PATH" ANSIBLE_HOME="$$PWD/.ansible" $(BIN)/ansible-lint -q
+
+.PHONY: bench
+bench: .venv/.dev ## Run the benchmarks one after the other; what they say goes to build/bench.txt
+	@mkdir -p build; : >build/bench.txt
+	@for script in tests/benchmarks/bench_*.py; do \
+	  [ -e "$$script" ] || continue; \
+	  echo "== $$script"; $(RUN) "$$script"; \
+	done 2>&1 | tee build/bench.txt
+
+##### What is made from something else
+
+.PHONY: generate check-generated
+generate: .venv/.dev ## Write the role READMEs and the other generated files
+	@$(RUN) tools/generate.py
+check-generated: .venv/.dev ## Fail, with the difference, when one of them or a lock is out of date
+	@$(RUN) tools/generate.py --check
+	@$(RUN) tools/lock.py --check
+
+.PHONY: lock
+lock: ## Resolve requirements/*.lock again from pyproject.toml (UPGRADE=1: take the newest releases)
+	@tools/bootstrap uv
+	@settings=$$($(RUN) tools/pip_settings.py); eval "$$settings"; \
+	$(RUN) tools/lock.py $(if $(UPGRADE),--upgrade)
+
+.PHONY: collection sanity
+collection: .venv/.dev ## Build the tarball of courtkeeper.ops into build/
+	@ANSIBLE_HOME="$$PWD/.ansible" $(RUN) tools/collection.py
+sanity: .venv/.dev ## ansible-test sanity on the built collection
+	@$(RUN) tools/sanity.py
+
+##### What is thrown away
+
+.PHONY: clean distclean
+clean: demo-down ## Stop the platform; remove build outputs and caches, keep .venv and var/
+	@rm -rf build dist .ansible .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name .venv -prune -o -name var -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+distclean: clean ## Also remove .venv, and with VAR=1 the platform's data and all runs (var/)
+	@rm -rf .venv $(if $(VAR),var)
+	@if [ -e var ]; then echo "var/ (the platform's data, all runs) is kept; make distclean VAR=1 removes it"; fi

@@ -1,0 +1,105 @@
+"""`courtkeeper run JOB -i INVENTORY`: run a job and say what it found, what it did and what is left to do."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from courtkeeper.cli import common
+from courtkeeper.runner.options import RunOptions, parse_extra_vars
+from courtkeeper.runner.processes import Cancellation
+
+
+def command(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job: the name of a playbook, without .yml.")],
+    inventory: Annotated[
+        str, typer.Option("-i", "--inventory", help="The system: a directory, as inventory/embedded.")
+    ],
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; say what would be done.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Record what changes, before and after.")] = False,
+    date: Annotated[
+        str | None, typer.Option("--date", help="The day the job is about, as 2026-02-11.", metavar="DATE")
+    ] = None,
+    limit: Annotated[str | None, typer.Option("--limit", help="Only these hosts or groups.")] = None,
+    extra_var: Annotated[
+        list[str] | None,
+        typer.Option("-e", "--extra-var", help="A variable for the playbook.", metavar="KEY=VALUE"),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", help="Stop the run after so long.", metavar="SECONDS")
+    ] = None,
+    secrets_file: Annotated[
+        Path | None,
+        typer.Option("--secrets-file", help="A JSON object of secrets, instead of the inventory's."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run's record and nothing else.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no HTML report.")] = False,
+    root: Annotated[
+        str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
+    ] = None,
+) -> None:
+    """Run a job on a system.
+
+    Exit code 0: all good. 1: the job failed. 2: wrong usage or configuration. 3: critical findings.
+    """
+    options = RunOptions(
+        root=common.checkout(root),
+        job=job,
+        inventory=inventory,
+        check=check,
+        diff=diff,
+        day=date,
+        limit=limit,
+        extra_vars=parse_extra_vars(extra_var or []),
+        timeout_s=timeout,
+        secrets_file=secrets_file,
+        report=not no_report,
+    )
+    sys.exit(_run(options, as_json=as_json, quiet=quiet))
+
+
+def _run(options: RunOptions, *, as_json: bool, quiet: bool) -> int:
+    from courtkeeper import runner
+    from courtkeeper.cli import summary
+
+    cancel = Cancellation()
+    with cancelled_by_signals(cancel), summary.live(options, silent=quiet or as_json) as on_progress:
+        done = runner.run(options, on_progress=on_progress, cancel=cancel)
+    if as_json:
+        import msgspec
+
+        sys.stdout.write(msgspec.json.encode(done.record).decode() + "\n")
+    else:
+        summary.show(done, options.root)
+    return done.record.exit_code
+
+
+@contextlib.contextmanager
+def cancelled_by_signals(cancel: Cancellation) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into a request to cancel, and a second one into an end at once.
+
+    The handlers that were there before are there again afterwards.
+    """
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        cancel.request(f"by {signal.Signals(number).name}")
+
+    before: dict[signal.Signals, Any] = {}
+    try:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            before[name] = signal.signal(name, handle)
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+__all__ = ["cancelled_by_signals", "command"]

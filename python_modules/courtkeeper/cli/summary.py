@@ -1,0 +1,180 @@
+"""What a person sees in the terminal: how far a run is, and at its end what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from courtkeeper.cli.common import printable
+from courtkeeper.findings import Status, by_severity
+from courtkeeper.runner.options import RunOptions, shown
+from courtkeeper.runner.progress import Progress
+from courtkeeper.runner.record import RunRecord, RunStatus
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from courtkeeper.runner.driver import CompletedRun
+
+_LINE_EVERY_S = 5.0
+_MOST_OK_ROWS = 12
+_MOST_ACTIONS = 20
+_COLOURS = {
+    "OK": "green",
+    "WARN": "yellow",
+    "CRIT": "bold red",
+    "FAILED": "bold red",
+    "REFUSED": "bold red",
+    "CANCELLED": "yellow",
+    "TIMEOUT": "bold red",
+}
+
+
+@contextlib.contextmanager
+def live(options: RunOptions, *, silent: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """Show on stderr how far the run is: one live line in a terminal, else a plain line now and then."""
+    if silent:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar(options) as tell:
+            yield tell
+    else:
+        yield _Lines(options.job).tell
+
+
+@contextlib.contextmanager
+def _bar(options: RunOptions) -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        row = bar.add_task(f"{options.job}: starting", total=None, text="")
+
+        def tell(now: Progress) -> None:
+            bar.update(
+                row,
+                description=printable(f"{options.job}: {now.task}"),
+                completed=now.done,
+                total=now.total or None,
+                text=printable(now.text),
+            )
+
+        yield tell
+
+
+class _Lines:
+    """Plain lines for a log: no more than one every few seconds, and none that says nothing new."""
+
+    def __init__(self, job: str) -> None:
+        self._job = job
+        self._last_at = 0.0
+
+    def tell(self, now: Progress) -> None:
+        """Write a line if the last one is some seconds old."""
+        if time.monotonic() - self._last_at < _LINE_EVERY_S:
+            return
+        self._last_at = time.monotonic()
+        steps = f" ({now.done}/{now.total})" if now.total else ""
+        text = f" {now.text}" if now.text else ""
+        sys.stderr.write(printable(f"{self._job}: {now.task}{steps}{text}") + "\n")
+        sys.stderr.flush()
+
+
+def show(done: CompletedRun, root: Path) -> None:
+    """Print the summary of a run: the verdict, the findings, what was done, where the report is."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    record = done.record
+    _verdict(console, record)
+    _findings(console, record)
+    _actions(console, record)
+    page = done.report or done.directory / "run.json"
+    _say(console, f"{'Report' if done.report else 'Record'}: {shown(page.resolve(), root)}")
+    if done.report_error:
+        _say(console, f"The report could not be written: {done.report_error}")
+
+
+def verdict_word(record: RunRecord) -> str:
+    """Return the one word that a run comes to: its own status if that is not OK, else the worst finding's."""
+    if record.status is not RunStatus.OK:
+        return record.status.name
+    # A finding that was skipped takes nothing away from a run that is otherwise well.
+    return Status.OK.name if record.worst is Status.SKIPPED else record.worst.name
+
+
+def _verdict(console: Console, record: RunRecord) -> None:
+    from rich.text import Text
+
+    word = verdict_word(record)
+    parts = [f"{record.job} on {record.inventory}"]
+    if record.check:
+        parts.append("check mode: nothing was changed")
+    elif record.status is RunStatus.OK:
+        parts.append("changed" if record.changed else "nothing changed")
+    parts += [_count(record), f"{record.duration_s:.1f} s"]
+    line = Text.assemble((word, _COLOURS.get(word, "bold")), f"  {', '.join(part for part in parts if part)}")
+    console.print(line)
+    if record.message:
+        _say(console, record.message)
+
+
+def _count(record: RunRecord) -> str:
+    if not record.findings:
+        return "no findings"
+    counts = {status: sum(h.finding.status is status for h in record.findings) for status in Status}
+    order = (Status.CRIT, Status.WARN, Status.UNKNOWN, Status.SKIPPED, Status.OK)
+    return "findings: " + " ".join(f"{counts[status]} {status.name}" for status in order if counts[status])
+
+
+def _findings(console: Console, record: RunRecord) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    ordered = by_severity(h.finding for h in record.findings)
+    good = [finding for finding in ordered if finding.status is Status.OK]
+    rows = [finding for finding in ordered if finding.status is not Status.OK] + good[:_MOST_OK_ROWS]
+    if not rows:
+        return
+    table = Table("Status", "Subject", "Summary", "What would mend it", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
+    for finding in rows:
+        word = finding.status.name
+        mend = f"done: {finding.applied}" if finding.applied else finding.fix
+        cells = (finding.subject, finding.summary, mend)
+        table.add_row(Text(word, _COLOURS.get(word, "")), *(Text(printable(cell)) for cell in cells))
+    console.print()
+    console.print(table)
+    if len(good) > _MOST_OK_ROWS:
+        _say(console, f"and {len(good) - _MOST_OK_ROWS} more that are OK")
+    console.print()
+
+
+def _actions(console: Console, record: RunRecord) -> None:
+    if not record.actions:
+        return
+    if not record.check:
+        _say(console, f"Done: {len(record.actions)} {'action' if len(record.actions) == 1 else 'actions'}.")
+        return
+    _say(console, f"Would do ({len(record.actions)}):")
+    for action in record.actions[:_MOST_ACTIONS]:
+        _say(console, f"  would {action}")
+    if len(record.actions) > _MOST_ACTIONS:
+        _say(console, f"  and {len(record.actions) - _MOST_ACTIONS} more")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(printable(text), markup=False, soft_wrap=True)

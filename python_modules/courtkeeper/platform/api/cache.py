@@ -1,0 +1,119 @@
+"""Redis in front of the database, and the rule that a slow reader cannot put back what was invalidated.
+
+Who invalidates increments the generation, then unlinks the keys. Who fills WATCHes the generation before it
+reads the database and stores in a MULTI, which Redis refuses if the generation was touched in between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import NamedTuple
+
+from redis import asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, WatchError
+
+from courtkeeper.platform.api.config import Cache as Settings
+
+# A cache that does not answer is left alone for a moment, so that not every request waits for it.
+_REST_S = 1.0
+# What an unreachable cache raises; timeouts of the event loop included.
+UNAVAILABLE = (RedisError, OSError, TimeoutError)
+
+
+class Outcome(StrEnum):
+    """What the cache did for a request. `refused`: invalidated meanwhile, so not stored; `error`: down."""
+
+    HIT = "hit"
+    MISS = "miss"
+    REFUSED = "refused"
+    ERROR = "error"
+
+
+class Key(NamedTuple):
+    """The key of a payload and that of the generation it belongs to."""
+
+    payload: str
+    generation: str
+
+
+def games_key(day: str) -> Key:
+    """Return the keys of the games of a day (`YYYY-MM-DD`)."""
+    return Key(f"api:games:{day}", f"api:generation:{day}")
+
+
+def game_key(game_id: str, what: str) -> Key:
+    """Return the keys of `game`, `events` or `box` of a game."""
+    return Key(f"api:game:{game_id}:{what}", f"api:generation:{game_id}")
+
+
+class Cache:
+    """Payloads by key, for `ttl_s` seconds at most. Without Redis all is a miss, and never an error."""
+
+    def __init__(
+        self, settings: Settings, *, ttl_s: int, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ttl_s = ttl_s
+        self._monotonic = monotonic
+        self._rest_until = 0.0
+        self.client = redis.Redis(
+            host=settings.host,
+            port=settings.port,
+            db=settings.database,
+            password=settings.password,
+            socket_connect_timeout=0.5,
+            socket_timeout=0.5,
+            retry=Retry(NoBackoff(), 0),
+            client_name="courtkeeper-api",
+        )
+
+    async def fetch(
+        self, key: Key, read: Callable[[], Awaitable[bytes | None]]
+    ) -> tuple[bytes | None, Outcome]:
+        """Return the payload, from the cache or from `read`, and what the cache did.
+
+        What `read` returns is stored unless it is None. What `read` raises goes through.
+        """
+        if self._monotonic() < self._rest_until:
+            return await read(), Outcome.ERROR
+        async with self.client.pipeline(transaction=True) as pipe:
+            try:
+                cached = await self.client.get(key.payload)
+                if cached is not None:
+                    return _as_bytes(cached), Outcome.HIT
+                # The connection stays ours, and watching, until the payload is read and stored.
+                await pipe.watch(key.generation)
+            except UNAVAILABLE:
+                self._rest()
+                return await read(), Outcome.ERROR
+            body = await read()
+            if body is None:
+                return None, Outcome.MISS
+            try:
+                pipe.multi()  # type: ignore[no-untyped-call] # the library leaves it so
+                pipe.set(key.payload, body, ex=self._ttl_s)
+                await pipe.execute()
+            except WatchError:
+                return body, Outcome.REFUSED
+            except UNAVAILABLE:
+                self._rest()
+                return body, Outcome.ERROR
+            return body, Outcome.MISS
+
+    async def ping(self) -> None:
+        """Ask the least that proves that it answers. Raises `UNAVAILABLE`."""
+        await self.client.ping()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.client.aclose()
+
+    def _rest(self) -> None:
+        self._rest_until = self._monotonic() + _REST_S
+
+
+def _as_bytes(reply: bytes | str) -> bytes:
+    return reply.encode() if isinstance(reply, str) else reply  # always bytes: we decode nothing

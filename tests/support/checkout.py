@@ -1,0 +1,93 @@
+"""A checkout of its own with an embedded platform in it, for tests of the whole chain."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from courtkeeper import platform
+from courtkeeper.platform.state import State
+from support.feed import ROOT, Feed
+
+PARTS = ("ansible.cfg", "playbooks", "roles", "inventory", "collections")
+
+
+@dataclass
+class Checkout:
+    """A copy of what a job needs. `cli` runs the command line as its user does."""
+
+    root: Path
+    state: State | None = None
+
+    def cli(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        """Run `courtkeeper …` in this checkout."""
+        return subprocess.run(
+            [sys.executable, "-m", "courtkeeper.cli", *arguments],
+            cwd=self.root,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def refresh(self, *arguments: str) -> tuple[int, dict[str, Any], str]:
+        """`run nba_refresh --json`: exit code, record, standard error."""
+        done = self.cli("run", "nba_refresh", "-i", "inventory/embedded", "--json", *arguments)
+        return done.returncode, json.loads(done.stdout), done.stderr
+
+    def dsn(self, user: str = "admin") -> str:
+        """A connection string to the platform's database, as `admin` or `application`."""
+        state, secrets = platform.read_state(self.root), platform.read_secrets(self.root)
+        name, password = (
+            (state.postgres.admin_user, secrets.database_admin_password)
+            if user == "admin"
+            else (state.postgres.user, secrets.database_password)
+        )
+        return psycopg.conninfo.make_conninfo(
+            host=state.postgres.host,
+            port=state.postgres.port,
+            dbname=state.postgres.database,
+            user=name,
+            password=password,
+        )
+
+    @property
+    def feed(self) -> Feed:
+        """The platform's feed server."""
+        state = platform.read_state(self.root).feed
+        return Feed(state.url, state.pid)
+
+
+def environment() -> dict[str, str]:
+    """The environment of a user's shell: nothing of ours but where the library is."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "COURTKEEPER_"))}
+    return {**kept, "PYTHONPATH": str(ROOT / "python_modules")}
+
+
+@contextmanager
+def checkout(directory: Path, **up: Any) -> Iterator[Checkout]:
+    """Copy what a job needs into `directory`, and bring a platform up in it if `up` says how."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, directory / part, symlinks=True)
+        else:
+            shutil.copy(source, directory / part)
+    here = Checkout(directory)
+    try:
+        if up:
+            here.state = platform.up(directory, **up)
+        yield here
+    finally:
+        platform.down(directory)
