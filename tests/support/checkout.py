@@ -32,7 +32,7 @@ class Checkout:
     def cli(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Run `courtkeeper …` in this checkout."""
         return subprocess.run(
-            [sys.executable, "-m", "courtkeeper.cli", *arguments],
+            [Path(sys.executable).with_name("courtkeeper"), *arguments],
             cwd=self.root,
             env=environment(),
             capture_output=True,

@@ -339,6 +339,23 @@ class TestOtherPeoplesProcesses:
             assert {name for name in PARTS if before[name] != after[name]} == {"postgres"}
             works(platform)
 
+    @pytest.mark.parametrize("name", ["postgres", "cache", "feed", "api"])
+    def test_a_port_lost_between_choosing_and_listening(
+        self, platform: Checkout, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        platform.down()
+        port = platform.raw("settings.json")["ports"][name]
+        calls = iter([True])
+        monkeypatch.setattr(supervisor, "is_free", lambda p: next(calls, False) if p == port else is_free(p))
+        with socket.socket() as squatter:
+            squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            squatter.bind(("127.0.0.1", port))
+            squatter.listen()
+            platform.up()
+        assert platform.raw("settings.json")["ports"][name] != port
+        works(platform)
+
+    @pytest.mark.slow
     def test_a_copy_of_a_running_checkout_does_not_touch_the_original(self, platform: Checkout) -> None:
         with new_checkout("copy") as copy:
             copy.var.parent.mkdir()

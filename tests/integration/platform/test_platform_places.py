@@ -26,11 +26,12 @@ def works(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "with a space",
-        'it\'s 100% "odd", ünïcode; $HOME `x` \\n {braces} #hash',
-        "long-" + "x" * 180,
+        pytest.param("with a space", id="space"),
+        pytest.param(
+            'it\'s 100% "odd", ünïcode; $HOME `x` \\n {braces} #hash', id="odd", marks=pytest.mark.slow
+        ),
+        pytest.param("long-" + "x" * 180, id="long", marks=pytest.mark.slow),
     ],
-    ids=["space", "odd", "long"],
 )
 def test_from_a_directory_of_any_name(name: str) -> None:
     with new_checkout(name) as checkout:
@@ -42,6 +43,7 @@ def test_from_a_directory_of_any_name(name: str) -> None:
         works(checkout)
 
 
+@pytest.mark.slow
 def test_a_socket_beside_the_data_unless_its_path_is_too_long() -> None:
     with new_checkout("short") as checkout:
         checkout.up(parts=("postgres",))
@@ -85,6 +87,7 @@ def test_programs_that_only_root_can_reach() -> None:
         assert checkout.up(parts=("postgres",)).actions == []  # and it is remembered
 
 
+@pytest.mark.slow
 def test_a_umask_that_closes_everything() -> None:
     before = os.umask(0o077)
     try:
@@ -101,6 +104,7 @@ def _newest_system_postgres() -> Path | None:
     return found[-1].parent if found else None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_newest_system_postgres() is None, reason="no Postgres of the operating system's")
 def test_a_postgres_of_the_operating_systems() -> None:
     programs = _newest_system_postgres()
@@ -124,6 +128,7 @@ _DOCKER = (
 )
 
 
+@pytest.mark.slow
 @as_root
 def test_as_root_with_the_few_rights_of_a_container() -> None:
     few = ",".join(["-all", *(f"+{name}" for name in _DOCKER.split())])
@@ -157,6 +162,7 @@ def _python_for(account: processes.Account) -> str | None:
     return None
 
 
+@pytest.mark.slow
 @as_root
 def test_as_an_ordinary_user() -> None:
     account = processes.unprivileged_account()

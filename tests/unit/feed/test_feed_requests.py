@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -190,8 +189,3 @@ def test_a_broken_file(tmp_path, capsys, content):
 def test_a_missing_file(tmp_path, capsys):
     assert main(["--config", str(tmp_path / "none.json")]) == 2
     assert "cannot be read" in capsys.readouterr().err
-
-
-def test_the_sources_name_no_machine():
-    package = Path(__file__).resolve().parents[3] / "python_modules/courtkeeper/platform/feed"
-    assert not [path for path in package.glob("*.py") if "/work" in path.read_text()]

@@ -127,23 +127,14 @@ def test_cut_short(cut):
     _game_or_sentence(CASES[0][1], games.encode(PLAYS)[:cut])
 
 
-LOG = json.dumps(
-    {
-        "resultSets": [
-            {
-                "headers": [
-                    *(["GAME_ID", "GAME_DATE", "MATCHUP", "WL", "MIN", "TEAM_ID", "TEAM_NAME", "TEAM_ABBREVIATION"]),
-                    *(["PTS", "FGM", "FGA", "FG3M", "FG3A", "FTM", "FTA", "REB", "AST", "STL", "BLK"]),
-                ],
-                "rowSet": [
-                    ["0021500001", "2015-10-27", m, "W", 240, t, "City Team", "ABC", *[1] * 11]
-                    for m, t in (("A vs. B", 1610612737), ("B @ A", 1610612738))
-                ],
-            }
-        ]
-    }
-).encode()
-CSV_ROW = ["0021500001", "2", "1", "1", "1", "11:47", "", "", "Beal 3PT (3 PTS)", "3 - 0", "5", "A", "", "6", "B"]
+LOG_COLUMNS = ["GAME_ID", "GAME_DATE", "MATCHUP", "WL", "MIN", "TEAM_ID", "TEAM_NAME", "TEAM_ABBREVIATION"]
+LOG_STATISTICS = ["PTS", "FGM", "FGA", "FG3M", "FG3A", "FTM", "FTA", "REB", "AST", "STL", "BLK"]
+LOG_ROWS = [
+    ["0021500001", "2015-10-27", matchup, "W", 240, team, "City Team", "ABC", *[1] * len(LOG_STATISTICS)]
+    for matchup, team in (("A vs. B", 1610612737), ("B @ A", 1610612738))
+]
+LOG = json.dumps({"resultSets": [{"headers": LOG_COLUMNS + LOG_STATISTICS, "rowSet": LOG_ROWS}]}).encode()
+CSV_ROW = ["0021500001", "2", "1", "1", "1", "11:47", "", "", "Beal 3PT", "3 - 0", "5", "A", "", "6", "B"]
 
 
 def _csv(rows: list[list[str]]) -> bytes:

@@ -79,7 +79,7 @@ def _three(play: Play, side: int) -> bool:
 
 
 def _sides(home: int, away: int) -> list[int]:
-    """Return the sides (0 home, 1 away) that can lose a point without changing the winner, the loser first."""
+    """Return the sides (0 home, 1 away) that can lose a point and leave the winner, the loser first."""
     loser = 0 if home < away else 1
     return [loser, 1 - loser] if abs(home - away) >= 2 else [loser]
 

@@ -28,7 +28,8 @@ kind                  what a client sees, and the parameters with their defaults
 Every fault has `match` (`path`: substring or regular expression over path and query, `game_id`)
 and `times` (how often it strikes; null: always). `late_correction` switches to the corrected version
 when play-by-play and box score have each been served `after_serves` times, on `POST /__feed/correct`,
-or at once with `corrected: true`: never between the two payloads of one pass.
+or at once with `corrected: true`: never between the two payloads of one pass. It has no use for `times`
+and `match.path`.
 """
 
 from __future__ import annotations

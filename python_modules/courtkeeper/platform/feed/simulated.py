@@ -2,7 +2,8 @@
 
 What is served depends on the seed, the address and the clock only. A game is scheduled before
 its tip-off, then live with the plays so far, then Final; a schedule reaches `SCHEDULE_AHEAD_DAYS`
-past the clock.
+past the clock. A schedule or log needs the result of every game so far, some 10 ms each the first
+time: keep `first_night` within a few weeks of the clock.
 """
 
 from __future__ import annotations
