@@ -78,6 +78,7 @@ def environment() -> dict[str, str]:
 @contextmanager
 def checkout(directory: Path, **up: Any) -> Iterator[Checkout]:
     """Copy what a job needs into `directory`, and bring a platform up in it if `up` says how."""
+    directory.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -90,4 +91,4 @@ def checkout(directory: Path, **up: Any) -> Iterator[Checkout]:
             here.state = platform.up(directory, **up)
         yield here
     finally:
-        platform.down(directory)
+        platform.down(directory, remove_data=True)

@@ -131,7 +131,7 @@ def processes_of(root: Path) -> list[tuple[int, str]]:
 
 
 def kill(pid: int) -> None:
-    """Kill a process of the platform as the kernel's out-of-memory killer would, and wait until it is gone."""
+    """Kill a process of the platform, as the out-of-memory killer would; wait until it is gone."""
     os.kill(pid, 9)
     wait_until(lambda: processes.identify(pid) is None)
 
