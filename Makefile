@@ -89,6 +89,11 @@ check-generated: .venv/.dev ## Fail, with the difference, when one of them or a 
 	@$(RUN) tools/generate.py --check
 	@$(RUN) tools/lock.py --check
 
+.PHONY: picture
+picture: .venv/.dev ## Make the README's picture of a report anew (needs chromium)
+	@tools/system-packages
+	@$(RUN) tools/picture.py
+
 .PHONY: lock
 lock: ## Resolve requirements/*.lock again from pyproject.toml (UPGRADE=1: take the newest releases)
 	@tools/bootstrap uv
