@@ -23,19 +23,21 @@ SIZE = {"width": 1180, "height": 1480}
 
 def main() -> None:
     """Run a night and photograph its report."""
-    with tempfile.TemporaryDirectory() as directory:
-        with checkout(Path(directory) / "courtkeeper", feed_kind="simulated") as here:
-            games = here.feed.get("/static/json/staticData/scheduleLeagueV2.json").json()
-            wrong = games["leagueSchedule"]["gameDates"][0]["games"][4]["gameId"]
-            here.feed.set_faults([{"kind": "wrong_score", "match": {"game_id": wrong}}])
-            _, record, _ = here.refresh()
-            report = here.root / "var" / "runs" / record["run_id"] / "report.html"
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-                page = browser.new_page(viewport=SIZE, color_scheme="light")
-                page.goto(report.as_uri())
-                page.screenshot(path=PICTURE)
-                browser.close()
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        checkout(Path(directory) / "courtkeeper", feed_kind="simulated") as here,
+        sync_playwright() as playwright,
+    ):
+        games = here.feed.get("/static/json/staticData/scheduleLeagueV2.json").json()
+        wrong = games["leagueSchedule"]["gameDates"][0]["games"][4]["gameId"]
+        here.feed.set_faults([{"kind": "wrong_score", "match": {"game_id": wrong}}])
+        _, record, _ = here.refresh()
+        report = here.root / "var" / "runs" / record["run_id"] / "report.html"
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport=SIZE, color_scheme="light")
+        page.goto(report.as_uri())
+        page.screenshot(path=PICTURE)
+        browser.close()
     sys.stdout.write(f"{PICTURE.relative_to(ROOT)} written\n")
 
 
