@@ -19,8 +19,8 @@ _PASSED = {
 }  # fmt: skip
 _PROXIES = {"http_proxy", "https_proxy", "no_proxy", "all_proxy"}
 _SECRET_NAME = re.compile(r"(PASS|PASSWORD|PASSPHRASE|TOKEN|SECRET)$")
-# Set by the driver itself; a value from outside would change how the run is read.
-_OURS = {"ANSIBLE_STDOUT_CALLBACK", "ANSIBLE_FORCE_COLOR"}
+# Set by the driver itself; a value from outside would change what the run means or how it is read.
+_OURS = {"ANSIBLE_CONFIG", "ANSIBLE_STDOUT_CALLBACK", "ANSIBLE_FORCE_COLOR"}
 
 
 def ansible_playbook(environ: Mapping[str, str]) -> tuple[Path, str]:

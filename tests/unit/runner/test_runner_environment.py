@@ -49,7 +49,13 @@ def test_a_proxy_passes_unless_it_holds_a_password() -> None:
 
 
 def test_a_choice_made_outside_is_kept_except_for_what_the_driver_reads() -> None:
-    got = scrubbed(ANSIBLE_PIPELINING="False", ANSIBLE_STDOUT_CALLBACK="json", ANSIBLE_FORCE_COLOR="1")
+    got = scrubbed(
+        ANSIBLE_PIPELINING="False",
+        ANSIBLE_STDOUT_CALLBACK="json",
+        ANSIBLE_FORCE_COLOR="1",
+        ANSIBLE_CONFIG="/elsewhere/ansible.cfg",
+    )
+    assert got["ANSIBLE_CONFIG"] == "/r/ansible.cfg"  # a checkout's jobs run by its own settings
     assert got["ANSIBLE_PIPELINING"] == "False"
     assert "ANSIBLE_STDOUT_CALLBACK" not in got
     assert "ANSIBLE_FORCE_COLOR" not in got
