@@ -69,7 +69,12 @@ class Result(msgspec.Struct, kw_only=True):
 
 
 class CourtkeeperError(Exception):
-    """Something a person has to mend. The message says what failed, on what, and what to do."""
+    """Something a person has to mend. The message says what failed, on what, and what to do.
+
+    `partial` is what was found and done before it failed, where anything was.
+    """
+
+    partial: Result | None = None
 
 
 class ConfigurationError(CourtkeeperError):

@@ -12,7 +12,8 @@ from psycopg.conninfo import conninfo_to_dict
 from courtkeeper.findings import Result, Status
 from courtkeeper.nba.client import FeedSettings
 from courtkeeper.nba.database import DatabaseSettings
-from courtkeeper.nba.refresh import RefreshSettings, refresh
+from courtkeeper.nba.refresh import refresh
+from courtkeeper.nba.settings import RefreshSettings
 
 NIGHT = date(2026, 2, 11)
 # The day after, at noon in New York.

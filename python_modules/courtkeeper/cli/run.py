@@ -84,8 +84,9 @@ def _run(options: RunOptions, *, as_json: bool, quiet: bool) -> int:
 
 @contextlib.contextmanager
 def cancelled_by_signals(cancel: Cancellation) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into a request to cancel, and a second one into an end at once.
+    """Turn SIGINT, SIGTERM and SIGHUP into a request to cancel, and a second one into an end at once.
 
+    SIGHUP comes when the terminal is closed or the connection lost; under nohup it stays ignored.
     The handlers that were there before are there again afterwards.
     """
 
@@ -94,7 +95,9 @@ def cancelled_by_signals(cancel: Cancellation) -> Iterator[None]:
 
     before: dict[signal.Signals, Any] = {}
     try:
-        for name in (signal.SIGINT, signal.SIGTERM):
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if name is signal.SIGHUP and signal.getsignal(name) is signal.SIG_IGN:
+                continue
             before[name] = signal.signal(name, handle)
         yield
     finally:

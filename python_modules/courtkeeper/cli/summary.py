@@ -27,6 +27,8 @@ _COLOURS = {
     "OK": "green",
     "WARN": "yellow",
     "CRIT": "bold red",
+    "UNKNOWN": "yellow",
+    "SKIPPED": "yellow",
     "FAILED": "bold red",
     "REFUSED": "bold red",
     "CANCELLED": "yellow",
@@ -89,8 +91,10 @@ class _Lines:
         self._last_at = time.monotonic()
         steps = f" ({now.done}/{now.total})" if now.total else ""
         text = f" {now.text}" if now.text else ""
-        sys.stderr.write(printable(f"{self._job}: {now.task}{steps}{text}") + "\n")
-        sys.stderr.flush()
+        # A terminal that was closed, or a reader that left, must not end the run half-way.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(printable(f"{self._job}: {now.task}{steps}{text}") + "\n")
+            sys.stderr.flush()
 
 
 def show(done: CompletedRun, root: Path) -> None:
@@ -110,10 +114,7 @@ def show(done: CompletedRun, root: Path) -> None:
 
 def verdict_word(record: RunRecord) -> str:
     """Return the one word that a run comes to: its own status if that is not OK, else the worst finding's."""
-    if record.status is not RunStatus.OK:
-        return record.status.name
-    # A finding that was skipped takes nothing away from a run that is otherwise well.
-    return Status.OK.name if record.worst is Status.SKIPPED else record.worst.name
+    return record.worst.name if record.status is RunStatus.OK else record.status.name
 
 
 def _verdict(console: Console, record: RunRecord) -> None:
@@ -123,13 +124,15 @@ def _verdict(console: Console, record: RunRecord) -> None:
     parts = [f"{record.job} on {record.inventory}"]
     if record.check:
         parts.append("check mode: nothing was changed")
+    elif record.changed:
+        parts.append("changed")
     elif record.status is RunStatus.OK:
-        parts.append("changed" if record.changed else "nothing changed")
+        parts.append("nothing changed")
     parts += [_count(record), f"{record.duration_s:.1f} s"]
     line = Text.assemble((word, _COLOURS.get(word, "bold")), f"  {', '.join(part for part in parts if part)}")
     console.print(line)
-    if record.message:
-        _say(console, record.message)
+    for sentence in filter(None, [record.message, *record.summaries]):
+        _say(console, sentence)
 
 
 def _count(record: RunRecord) -> str:
@@ -166,12 +169,10 @@ def _findings(console: Console, record: RunRecord) -> None:
 def _actions(console: Console, record: RunRecord) -> None:
     if not record.actions:
         return
-    if not record.check:
-        _say(console, f"Done: {len(record.actions)} {'action' if len(record.actions) == 1 else 'actions'}.")
-        return
-    _say(console, f"Would do ({len(record.actions)}):")
+    # An action of check mode says itself that it would be: the heading is all that differs.
+    _say(console, f"{'Would do' if record.check else 'Done'} ({len(record.actions)}):")
     for action in record.actions[:_MOST_ACTIONS]:
-        _say(console, f"  would {action}")
+        _say(console, f"  {action}")
     if len(record.actions) > _MOST_ACTIONS:
         _say(console, f"  and {len(record.actions) - _MOST_ACTIONS} more")
 

@@ -9,15 +9,17 @@ import asyncio
 import email.utils
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
 import httpx
 import msgspec
 
+from courtkeeper.findings import CourtkeeperError
 from courtkeeper.nba.payloads import PayloadStore
 
 _HEADERS: Final = {
@@ -47,6 +49,10 @@ class FeedError(Exception):
         self.host = host
 
 
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+_Positive = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+
+
 class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the feed is and how to treat it. Times in seconds.
 
@@ -58,11 +64,11 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     cdn_url: str = "https://cdn.nba.com"
     stats_url: str = "https://stats.nba.com"
-    requests_per_second: float = 1.0
-    timeout_s: float = 20.0
-    attempts: int = 4
-    backoff_s: float = 1.0
-    max_retry_after_s: float = 120.0
+    requests_per_second: _Positive = 1.0
+    timeout_s: _Positive = 20.0
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 4
+    backoff_s: _Seconds = 1.0
+    max_retry_after_s: _Seconds = 120.0
 
     def base(self, host: str) -> str:
         """The base URL of `cdn` or `stats`."""
@@ -86,9 +92,6 @@ class _RetryError(Exception):
 class FeedClient:
     """Use as an async context manager. `store` None keeps no payloads (check mode)."""
 
-    # This many requests in a row given up on: the host is left alone for the rest of the run.
-    _GIVE_UP_AFTER = 3
-
     def __init__(
         self,
         settings: FeedSettings,
@@ -102,11 +105,13 @@ class FeedClient:
         self._clock = clock
         self._sleep = sleep
         self._http = httpx.AsyncClient(
-            headers=_HEADERS, timeout=settings.timeout_s, follow_redirects=True, trust_env=True
+            headers=_HEADERS,
+            timeout=settings.timeout_s,
+            follow_redirects=True,
+            # A feed on this machine is never asked through a proxy.
+            mounts={f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")},
         )
-        self._pace = {host: _Pace(settings.requests_per_second, sleep) for host in ("cdn", "stats")}
-        self._given_up: dict[str, FeedError] = {}
-        self._failures_in_a_row = dict.fromkeys(("cdn", "stats"), 0)
+        self._hosts = {name: _Host(name, settings, sleep) for name in ("cdn", "stats")}
         self.requests = 0
 
     async def __aenter__(self) -> Self:
@@ -123,26 +128,29 @@ class FeedClient:
         Raises FeedError: not found (404), blocked (an HTML page or 403 where JSON was due), or
         unavailable (every attempt failed). Raises CourtkeeperError where it cannot be kept.
         """
-        if host in self._given_up:
-            raise self._given_up[host]
         url = str(httpx.URL(self._settings.base(host).rstrip("/") + path, params=query or None))
-        problem: _RetryError | None = None
+        state = self._hosts[host]
+        last_attempt = self._settings.attempts - 1
         for attempt in range(self._settings.attempts):
-            if problem:
-                await self._wait_before_retry(problem, attempt)
-            try:
-                body = await self._attempt(host, url)
-            except _RetryError as failed:
-                problem = failed
-                if self._pointless(failed, attempt):
-                    break
-                continue
-            self._failures_in_a_row[host] = 0
-            return self._keep(payload_key(host, path, query), body)
-        raise self._give_up(host, path, problem)
+            if attempt:
+                await self._back_off(attempt)
+            async with state.turn():
+                try:
+                    body = await self._attempt(host, url)
+                except _RetryError as problem:
+                    state.failed(path, problem, last=attempt == last_attempt)
+                    if attempt == last_attempt:
+                        raise FeedError(problem.trouble, host, f"{path}: {problem}") from problem
+                else:
+                    state.answered()
+                    return self._keep(payload_key(host, path, query), body)
+        raise AssertionError("settings allow at least one attempt")
+
+    async def versions(self, host: str, path: str) -> AsyncGenerator[Payload, None]:
+        """What `path` says: from the live feed there is one version, the present one."""
+        yield await self.get(host, path)
 
     async def _attempt(self, host: str, url: str) -> bytes:
-        await self._pace[host].turn()
         self.requests += 1
         try:
             async with (
@@ -161,53 +169,31 @@ class FeedClient:
     def _judge(self, host: str, response: httpx.Response, body: bytes) -> bytes:
         """Return the body of a good answer; anything else is an error of its kind."""
         status = response.status_code
-        if status == httpx.codes.NOT_FOUND:
-            self._failures_in_a_row[host] = 0
-            raise FeedError(Trouble.NOT_FOUND, host, f"{response.url.path}: not found (404)")
+        markup = body.lstrip()[:5].lower()
+        # The cdn's storage answers 403 with an XML error for an object that is not there (yet).
+        if status == httpx.codes.NOT_FOUND or (status == httpx.codes.FORBIDDEN and markup == b"<?xml"):
+            raise FeedError(Trouble.NOT_FOUND, host, f"{response.url.path}: not found ({status})")
         if status == httpx.codes.TOO_MANY_REQUESTS:
             wait_s = _retry_after_s(response, self._clock())
             raise _RetryError(Trouble.UNAVAILABLE, "too many requests (429)", wait_s)
-        html = "text/html" in response.headers.get("content-type", "") or body.lstrip()[:1] == b"<"
+        html = "text/html" in response.headers.get("content-type", "") or markup[:1] == b"<"
         if status == httpx.codes.FORBIDDEN or (html and status < httpx.codes.INTERNAL_SERVER_ERROR):
             page = "an HTML page" if html else "a refusal"
-            raise _RetryError(
-                Trouble.BLOCKED, f"{page} ({status}) where JSON was due: the host blocks this client"
-            )
+            message = f"{page} ({status}) where JSON was due: the host blocks this client"
+            raise _RetryError(Trouble.BLOCKED, message)
         if status != httpx.codes.OK:
-            raise _RetryError(
-                Trouble.UNAVAILABLE, f"answered {status}", _retry_after_s(response, self._clock())
-            )
+            wait_s = _retry_after_s(response, self._clock())
+            raise _RetryError(Trouble.UNAVAILABLE, f"answered {status}", wait_s)
         try:
             msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _RetryError(Trouble.UNAVAILABLE, f"broken JSON: {error}") from error
         return body
 
-    def _pointless(self, problem: _RetryError, attempt: int) -> bool:
-        """Tell whether trying again would only do harm."""
-        if problem.trouble is Trouble.BLOCKED:
-            return attempt >= 1  # once more, in case of a glitch; hammering a block prolongs it
-        return problem.wait_s is not None and problem.wait_s > self._settings.max_retry_after_s
-
-    async def _wait_before_retry(self, problem: _RetryError, attempt: int) -> None:
-        if problem.wait_s is not None:
-            await self._sleep(problem.wait_s)
-            return
-        # Full backoff with jitter, so that clients that failed together do not return together.
+    async def _back_off(self, attempt: int) -> None:
+        # With jitter, so that clients that failed together do not return together.
         jitter = random.uniform(0.5, 1.5)  # noqa: S311 - not for secrets
         await self._sleep(self._settings.backoff_s * 2 ** (attempt - 1) * jitter)
-
-    def _give_up(self, host: str, path: str, problem: _RetryError | None) -> FeedError:
-        trouble = problem.trouble if problem else Trouble.UNAVAILABLE
-        error = FeedError(trouble, host, f"{path}: {problem}")
-        self._failures_in_a_row[host] += 1
-        too_long = problem is not None and (problem.wait_s or 0) > self._settings.max_retry_after_s
-        if too_long or trouble is Trouble.BLOCKED or self._failures_in_a_row[host] >= self._GIVE_UP_AFTER:
-            reason = f"{host} host left alone for this run after {path}: {problem}"
-            if too_long and problem:
-                reason += f"; it asks to wait {problem.wait_s:.0f} s"
-            self._given_up[host] = FeedError(trouble, host, reason)
-        return error
 
     def _keep(self, key: str, body: bytes) -> Payload:
         sha256 = self._store.put(key, body, now=self._clock()) if self._store else ""
@@ -230,11 +216,23 @@ class ReplayClient:
         pass
 
     async def get(self, host: str, path: str, query: Mapping[str, str] | None = None) -> Payload:
-        """Return the newest kept answer; raises FeedError (not found) where there is none."""
-        digest = self._store.latest(payload_key(host, path, query))
-        if digest is None:
-            raise FeedError(Trouble.NOT_FOUND, host, f"{path}: no kept payload")
-        return Payload(self._store.get(digest), digest)
+        """Return the newest kept answer.
+
+        Raises FeedError: not found where there is none, unavailable where it is lost or damaged.
+        """
+        async for payload in self.versions(host, path, query):
+            return payload
+        raise FeedError(Trouble.NOT_FOUND, host, f"{path}: no kept payload")
+
+    async def versions(
+        self, host: str, path: str, query: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[Payload, None]:
+        """Every kept answer, the newest first: lists change their days, so an older one may be the one."""
+        for digest in self._store.versions(payload_key(host, path, query)):
+            try:
+                yield Payload(self._store.get(digest), digest)
+            except CourtkeeperError as error:
+                raise FeedError(Trouble.UNAVAILABLE, host, str(error)) from error
 
 
 Client = FeedClient | ReplayClient
@@ -246,21 +244,59 @@ def payload_key(host: str, path: str, query: Mapping[str, str] | None) -> str:
     return f"{host}:{path}?{parameters}" if parameters else f"{host}:{path}"
 
 
-class _Pace:
-    """At most so many requests a second, in the order in which they were asked for."""
+class _Host:
+    """What all that ask one host share: one request at a time, paced, until it is left alone."""
 
-    def __init__(self, per_second: float, sleep: Callable[[float], Awaitable[None]]) -> None:
-        self._interval = 1 / per_second if per_second > 0 else 0.0
+    # This many requests in a row given up on, or this many block pages: no more requests in this run.
+    _GIVE_UP_AFTER = 3
+    _BLOCKS = 2  # the first may be a glitch; hammering a block prolongs it
+
+    def __init__(self, name: str, settings: FeedSettings, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._name = name
+        self._interval_s = 1 / settings.requests_per_second
+        self._max_wait_s = settings.max_retry_after_s
         self._sleep = sleep
         self._lock = asyncio.Lock()
-        self._next = 0.0
+        self._not_before = 0.0
+        self._failures = 0
+        self._blocks = 0
+        self._given_up: FeedError | None = None
 
-    async def turn(self) -> None:
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for one's turn to ask; raises FeedError where the host is left alone."""
         async with self._lock:
-            wait_s = self._next - time.monotonic()
+            if self._given_up:
+                raise self._given_up
+            wait_s = self._not_before - time.monotonic()
             if wait_s > 0:
                 await self._sleep(wait_s)
-            self._next = time.monotonic() + self._interval
+            self._not_before = time.monotonic() + self._interval_s
+            try:
+                yield
+            except FeedError as error:
+                if error.trouble is Trouble.NOT_FOUND:  # that is an answer too
+                    self.answered()
+                raise
+
+    def answered(self) -> None:
+        """The host has answered as it should."""
+        self._failures = self._blocks = 0
+
+    def failed(self, path: str, problem: _RetryError, *, last: bool) -> None:
+        """Note a failed attempt; leave the host alone if asking on would only do harm."""
+        self._failures += last
+        self._blocks += problem.trouble is Trouble.BLOCKED
+        wait_s = problem.wait_s or 0.0
+        self._not_before = max(self._not_before, time.monotonic() + min(wait_s, self._max_wait_s))
+        too_long = wait_s > self._max_wait_s
+        if too_long or self._blocks >= self._BLOCKS or self._failures >= self._GIVE_UP_AFTER:
+            asked = f"; it asks to wait {wait_s:.0f} s" if too_long else ""
+            self._given_up = FeedError(
+                problem.trouble,
+                self._name,
+                f"{self._name} host left alone for this run after {path}: {problem}{asked}",
+            )
 
 
 async def _read(response: httpx.Response) -> bytes:
@@ -282,6 +318,6 @@ def _retry_after_s(response: httpx.Response, now: datetime) -> float | None:
         return float(value)
     try:
         until = email.utils.parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+        return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
+    except (TypeError, ValueError, OverflowError):
         return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import date, timedelta
 from typing import Final
 
@@ -16,6 +17,11 @@ from courtkeeper.nba.model import Game, GameData, PayloadError
 # The cdn has play-by-play from about the season 2019-20 on.
 _FIRST_CDN_SEASON: Final = 2019
 _LEAGUE: Final = "00"
+_ListParser = Callable[[bytes], GameList | None]
+_GENERAL_LISTS: Final[tuple[tuple[str, _ListParser], ...]] = (
+    ("/static/json/liveData/scoreboard/todaysScoreboard_00.json", lists.parse_scoreboard),
+    ("/static/json/staticData/scheduleLeagueV2.json", lists.parse_schedule),
+)
 
 
 class Window(msgspec.Struct, kw_only=True):
@@ -27,8 +33,9 @@ class Window(msgspec.Struct, kw_only=True):
 
     games: list[Game]
     simulated: bool
+    covered: list[date]
     uncovered: dict[date, str]
-    troubles: list[FeedError | PayloadError]
+    troubles: list[str]
 
 
 class GameMissingError(Exception):
@@ -46,39 +53,62 @@ async def games_between(client: Client, first: date, last: date) -> Window:
     Today's scoreboard and the season's schedule, one request each, cover most days; each day
     that neither covers costs one request to the scoreboard by date.
     """
-    window = Window(games=[], simulated=False, uncovered={}, troubles=[])
-    general = [
-        await _list(client, "cdn", "/static/json/liveData/scoreboard/todaysScoreboard_00.json", None, window),
-        await _list(client, "cdn", "/static/json/staticData/scheduleLeagueV2.json", None, window),
-    ]
-    for offset in range((last - first).days + 1):
-        day = first + timedelta(days=offset)
-        found = next((known for known in general if known and known.covers(day)), None)
-        found = found or await _list(client, "stats", "/stats/scoreboardv3", day, window)
-        if found is None:
-            continue
-        window.games += [game for game in found.games if game.game_date == day]
-        window.simulated |= found.simulated
+    window = Window(games=[], simulated=False, covered=[], uncovered={}, troubles=[])
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    general: list[GameList] = []
+    for path, parse in _GENERAL_LISTS:
+        general += await _general_lists(client, path, parse, days, window)
+    for day in days:
+        found = next((known for known in general if known.covers(day)), None)
+        found = found or await _scoreboard_of(client, day, window)
+        if found:
+            window.covered.append(day)
+            window.games += [game for game in found.games if game.game_date == day]
+            window.troubles += found.skipped
+            window.simulated |= found.simulated
+    window.games = list({game.game_id: game for game in window.games}.values())
     window.games.sort(key=lambda game: (game.game_date or first, game.game_id))
     return window
 
 
-async def _list(client: Client, host: str, path: str, day: date | None, window: Window) -> GameList | None:
-    """Read one list; what it cannot give is noted in `window`."""
-    query = {"GameDate": day.isoformat(), "LeagueID": _LEAGUE} if day else None
+async def _general_lists(
+    client: Client, path: str, parse: _ListParser, days: list[date], window: Window
+) -> list[GameList]:
+    """Versions of a list, the newest first, until the days are covered (a replay has many versions)."""
+    found: list[GameList] = []
     try:
-        payload = await client.get(host, path, query)
-        parse = lists.parse_schedule if "schedule" in path else lists.parse_scoreboard
-        found = parse(payload.body)
-        if found and day and not found.covers(day):
-            raise PayloadError(f"the scoreboard of {day} was asked for, that of {found.first} came")  # noqa: TRY301
+        async with aclosing(client.versions("cdn", path)) as versions:
+            async for payload in versions:
+                listed = parse(payload.body)
+                if listed and any(listed.covers(day) for day in days):
+                    found.append(listed)
+                if all(any(known.covers(day) for known in found) for day in days):
+                    break
     except (FeedError, PayloadError) as error:
-        if day:
-            window.uncovered[day] = str(error)
-        if not (isinstance(error, FeedError) and error.trouble is Trouble.NOT_FOUND):
-            window.troubles.append(error)
-        return None
+        _note(error, window)
     return found
+
+
+async def _scoreboard_of(client: Client, day: date, window: Window) -> GameList | None:
+    """The scoreboard of one day; where there is none the day is noted as uncovered."""
+    query = {"GameDate": day.isoformat(), "LeagueID": _LEAGUE}
+    try:
+        found = lists.parse_scoreboard((await client.get("stats", "/stats/scoreboardv3", query)).body)
+    except (FeedError, PayloadError) as error:
+        window.uncovered[day] = str(error)
+        _note(error, window)
+        return None
+    if found.covers(day):
+        return found
+    window.uncovered[day] = f"the scoreboard of {found.first} came instead"
+    window.troubles.append(f"the scoreboard of {day} was asked for, that of {found.first} came")
+    return None
+
+
+def _note(error: FeedError | PayloadError, window: Window) -> None:
+    """Note a list that could not be read; one that is not there is no trouble."""
+    if not (isinstance(error, FeedError) and error.trouble is Trouble.NOT_FOUND):
+        window.troubles.append(str(error))
 
 
 async def fetch_game(client: Client, listed: Game) -> GameData:
@@ -99,7 +129,7 @@ async def fetch_game(client: Client, listed: Game) -> GameData:
             tried,
         )
         if pair:
-            return _read(lambda p, b, hashes: cdn.parse(p, b, payloads=hashes), pair)
+            return _read(lambda p, b, hashes: cdn.parse(p, b, asked_for=game_id, payloads=hashes), pair)
     query = {"GameID": game_id, "LeagueID": _LEAGUE}
     period_query = {"GameID": game_id, "StartPeriod": "0", "EndPeriod": "14"}
     pair = await _pair(

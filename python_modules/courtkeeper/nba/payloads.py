@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -29,19 +30,23 @@ class _Entry(msgspec.Struct):
 class PayloadStore:
     """A directory of payloads. Safe against a crash at any point: files appear whole or not at all."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, trace: Callable[[str], None] = lambda _step: None) -> None:
         self._directory = directory
-        self._latest: dict[str, str] | None = None
+        self._trace = trace
+        self._index: dict[str, list[str]] | None = None
 
     def put(self, key: str, payload: bytes, *, now: datetime) -> str:
         """Keep `payload` as the answer to the request `key`; return its SHA-256.
 
+        An empty object is kept, but never as the answer to return to: it says nothing.
         Raises CourtkeeperError where it cannot be written (a full disk, no permission).
         """
         digest = hashlib.sha256(payload).hexdigest()
         try:
             self._write(digest, payload)
-            self._append(_Entry(now, key, digest))
+            self._trace(f"payload of {key} written")
+            if payload.strip() != b"{}":
+                self._append(_Entry(now, key, digest))
         except OSError as error:
             raise CourtkeeperError(_write_problem(self._directory, error)) from error
         return digest
@@ -59,18 +64,19 @@ class PayloadStore:
             raise CourtkeeperError(f"payload {path} is damaged: its content is not what its name says")
         return payload
 
-    def latest(self, key: str) -> str | None:
-        """SHA-256 of the newest answer to the request `key`, or None."""
-        if self._latest is None:
-            self._latest = self._read_index()
-        return self._latest.get(key)
+    def versions(self, key: str) -> list[str]:
+        """SHA-256 of every different answer to the request `key`, the newest first."""
+        if self._index is None:
+            self._index = self._read_index()
+        newest_first = reversed(self._index.get(key, []))
+        return list(dict.fromkeys(newest_first))
 
     def _path(self, digest: str) -> Path:
         return self._directory / digest[:2] / f"{digest}.zst"
 
     def _write(self, digest: str, payload: bytes) -> None:
         path = self._path(digest)
-        if path.exists():
+        if self._holds(path, payload):
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
@@ -78,21 +84,34 @@ class PayloadStore:
                 part.write(zstandard.ZstdCompressor(level=9).compress(payload))
                 part.flush()
                 os.fsync(part.fileno())
+                self._trace(f"payload {digest[:8]} about to be named")
                 Path(part.name).replace(path)
             except BaseException:
                 Path(part.name).unlink(missing_ok=True)
                 raise
 
+    @staticmethod
+    def _holds(path: Path, payload: bytes) -> bool:
+        """Tell whether the file is there and undamaged; a damaged one is written anew."""
+        try:
+            return zstandard.ZstdDecompressor().decompress(path.read_bytes()) == payload
+        except (FileNotFoundError, zstandard.ZstdError):
+            return False
+
     def _append(self, entry: _Entry) -> None:
         line = msgspec.json.encode(entry) + b"\n"
-        with (self._directory / "index.jsonl").open("ab") as index:
+        with (self._directory / "index.jsonl").open("a+b") as index:
+            if index.seek(0, os.SEEK_END):
+                index.seek(-1, os.SEEK_END)
+                if index.read(1) != b"\n":  # a crash cut the last line short
+                    line = b"\n" + line
             index.write(line)
-        if self._latest is not None:
-            self._latest[entry.key] = entry.sha256
+        if self._index is not None:
+            self._index.setdefault(entry.key, []).append(entry.sha256)
 
-    def _read_index(self) -> dict[str, str]:
+    def _read_index(self) -> dict[str, list[str]]:
         """Read the index; a line that a crash cut short is passed over."""
-        latest: dict[str, str] = {}
+        found: dict[str, list[str]] = {}
         try:
             with (self._directory / "index.jsonl").open("rb") as index:
                 for line in index:
@@ -100,10 +119,10 @@ class PayloadStore:
                         entry = msgspec.json.decode(line, type=_Entry)
                     except (msgspec.DecodeError, UnicodeDecodeError):
                         continue
-                    latest[entry.key] = entry.sha256
+                    found.setdefault(entry.key, []).append(entry.sha256)
         except FileNotFoundError:
             pass
-        return latest
+        return found
 
 
 def _write_problem(directory: Path, error: OSError) -> str:

@@ -7,7 +7,7 @@ the source gives no ground to judge is None, never 1.0.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -17,13 +17,18 @@ from courtkeeper.nba.model import STATISTICS, Event, GameData, StatLine
 _PLAYER_STATISTICS: Final = tuple(s for s in STATISTICS if s != "fg3a")
 
 
+# Plays that belong to a player's own team beyond doubt (a jump ball does not).
+_PLAYED_FOR: Final = ("2pt", "3pt", "freethrow", "rebound")
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
 class Thresholds(msgspec.Struct, frozen=True):
     """The least value of each measure (0..1) at which a game is good."""
 
-    completeness: float = 0.95
-    box_accuracy: float = 0.99
-    player_consistency: float = 0.98
-    metadata: float = 1.0
+    completeness: Share = 0.95
+    box_accuracy: Share = 0.99
+    player_consistency: Share = 0.98
+    metadata: Share = 1.0
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -56,6 +61,33 @@ def judge(data: GameData) -> Quality:
         player_consistency=_player_consistency(data),
         metadata=_metadata(data),
     )
+
+
+def contradictions(data: GameData) -> list[str]:
+    """Where a box score contradicts itself or the plays: no share of agreement makes up for these.
+
+    Every team's players sum to its score, every player stands in the box once, and what a player did
+    in the plays he did for the team that the box names.
+    """
+    team_of = {line.player.player_id: line.team_id for line in data.player_lines}
+    if not team_of:
+        return []
+    found = []
+    if len(team_of) != len(data.player_lines):
+        found.append("a player stands in the box score twice")
+    for team, score in ((data.game.home, data.game.home_score), (data.game.away, data.game.away_score)):
+        points = sum(line.stats.points for line in data.player_lines if line.team_id == team.team_id)
+        if points != score:
+            found.append(f"the players of {team.tricode} scored {points}, the team {score}")
+    strangers = {
+        event.player_id
+        for event in data.events
+        if event.event_type in _PLAYED_FOR and event.player_id in team_of and event.team_id
+        if team_of[event.player_id] != event.team_id
+    }
+    if strangers:
+        found.append(f"in the plays {len(strangers)} players play for the other team than in the box score")
+    return found
 
 
 def _completeness(data: GameData) -> Measure:
@@ -114,14 +146,21 @@ def _player_consistency(data: GameData) -> Measure:
     if not data.player_lines:
         return Measure("player_consistency", None)
     derived = _lines_by(data.events, "player")
+    official = {p.player.player_id: (p.player.display_name, p.stats) for p in data.player_lines}
+    # Who did something countable and stands in no box score is as wrong as a number that differs.
+    unlisted = {i: (f"person {i}", StatLine()) for i in derived if i not in official and _counts(derived[i])}
     return _share(
         "player_consistency",
         [
-            _cell(p.player.display_name, statistic, derived.get(p.player.player_id, StatLine()), p.stats)
-            for p in data.player_lines
+            _cell(name, statistic, derived.get(number, StatLine()), line)
+            for number, (name, line) in {**official, **unlisted}.items()
             for statistic in _PLAYER_STATISTICS
         ],
     )
+
+
+def _counts(line: StatLine) -> bool:
+    return any(getattr(line, statistic) for statistic in _PLAYER_STATISTICS)
 
 
 def _cell(who: str, statistic: str, derived: StatLine, official: StatLine) -> str:

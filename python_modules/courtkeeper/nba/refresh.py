@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
-from datetime import date, datetime, timedelta
-from pathlib import Path
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
+from datetime import date, datetime
+from typing import Final
 
 import msgspec
 import psycopg
@@ -23,75 +20,22 @@ from psycopg import errors
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status
 from courtkeeper.nba import cache, database, quality, reports
-from courtkeeper.nba.client import Client, FeedClient, FeedSettings, ReplayClient
+from courtkeeper.nba.client import Client, FeedClient, ReplayClient
 from courtkeeper.nba.feed import GameMissingError, Window, fetch_game, games_between
 from courtkeeper.nba.formats import archive
 from courtkeeper.nba.load import GameStore, Issue, Stored
 from courtkeeper.nba.model import Game, GameData, PayloadError, Team
 from courtkeeper.nba.payloads import PayloadStore
-from courtkeeper.nba.quality import Thresholds
 from courtkeeper.nba.reports import GameReport
+from courtkeeper.nba.runlog import RunLog
+from courtkeeper.nba.settings import RefreshSettings, league_today
 
-LEAGUE_ZONE: Final = ZoneInfo("America/New_York")
-# Statistics are corrected for days after a game (docs/nba.md, "The feed").
-LOOK_BACK_DAYS: Final = 7
 _FETCHED_AHEAD: Final = 4
 # Beyond so many games a chart of each would only make the result large.
 _GAMES_WITH_FLOW: Final = 120
-_LOCK_NAME: Final = "courtkeeper nba_refresh"
 
 Progress = Callable[[int, int, str], None]
 Trace = Callable[[str], None]
-
-
-class RefreshSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one refresh needs. `payload_directory` keeps the raw payloads.
-
-    `source` is how reports call the feed (`live`, `recorded`, `simulated`). With `replay`
-    nothing is fetched: kept payloads are parsed again. With `archive` and `archive_log` the
-    games come from a season archive instead, restricted to the days if any are given.
-    """
-
-    database: database.DatabaseSettings
-    cache: cache.CacheSettings | None
-    payload_directory: Path
-    feed: FeedSettings = msgspec.field(default_factory=FeedSettings)
-    thresholds: Thresholds = msgspec.field(default_factory=Thresholds)
-    source: str = "live"
-    replay: bool = False
-    archive: Path | None = None
-    archive_log: Path | None = None
-
-
-def settings_from(parameters: Mapping[str, Any]) -> RefreshSettings:
-    """Settings from the plain values of a module's arguments; what it does not know it passes over."""
-    return msgspec.convert(
-        parameters, RefreshSettings, strict=False, dec_hook=lambda kind, value: kind(value)
-    )
-
-
-def league_today(now: datetime) -> date:
-    """The league's day at `now`: US Eastern time."""
-    return now.astimezone(LEAGUE_ZONE).date()
-
-
-def parse_day(text: str, *, now: datetime) -> date:
-    """The day to refresh: `text` as YYYY-MM-DD, or yesterday where it is empty.
-
-    Raises ConfigurationError where it is malformed or after the league's today.
-    """
-    today = league_today(now)
-    if not text:
-        return today - timedelta(days=1)
-    try:
-        day = datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day, not a time
-    except ValueError as error:
-        raise ConfigurationError(f"the date {text[:40]!r} is not a day: write it as 2026-02-11") from error
-    if day > today:
-        raise ConfigurationError(
-            f"the date {day} lies in the future (it is {today} in New York): no game of it can be Final"
-        )
-    return day
 
 
 def refresh(
@@ -110,11 +54,20 @@ def refresh(
     is rolled back, nothing is kept on disk, and the result says what would have been done.
     `trace` is called with the name of each step as it is reached (for tests that crash there).
 
-    Raises ConfigurationError and CourtkeeperError, each with one sentence.
+    Raises ConfigurationError (then nothing was changed) and CourtkeeperError, each with one
+    sentence and with the partial result of what was done before.
     """
-    with _database_troubles(settings), database.connect(settings.database) as connection:
-        run = _Run(settings, connection, now=now, check=check, progress=progress, trace=trace)
-        return run.execute(first, last)
+    run: _Run | None = None
+    try:
+        with _database_troubles(settings), database.connect(settings.database) as connection:
+            run = _Run(settings, connection, now=now, check=check, progress=progress, trace=trace)
+            return run.execute(first, last)
+    except CourtkeeperError as error:
+        partial = run.summary() if run else None
+        if partial and partial.changed and isinstance(error, ConfigurationError):
+            error = CourtkeeperError(str(error))
+        error.partial = partial
+        raise error from error.__cause__
 
 
 @contextmanager
@@ -129,14 +82,20 @@ def _database_troubles(settings: RefreshSettings) -> Iterator[None]:
         ) from error
     except (errors.LockNotAvailable, errors.QueryCanceled) as error:
         raise CourtkeeperError(f"the database {where} is busy ({_short(error)}): run again later") from error
+    except errors.ReadOnlySqlTransaction as error:
+        raise ConfigurationError(
+            f"the database {where} is read-only: name the primary, not a standby, in the inventory"
+        ) from error
     except errors.InsufficientPrivilege as error:
         raise ConfigurationError(
             f"the role lacks a right on {where} ({_short(error)}): grant it, or name another role"
         ) from error
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise CourtkeeperError(
             f"the database {where} went away ({_short(error)}): start it and run again; nothing was lost"
         ) from error
+    except psycopg.Error as error:
+        raise CourtkeeperError(f"the database {where} refuses a statement: {_short(error)}") from error
 
 
 def _short(error: BaseException) -> str:
@@ -160,83 +119,54 @@ class _Run:
         self._check = check
         self._progress = progress or (lambda _done, _total, _text: None)
         self._trace = trace or (lambda _step: None)
-        self._run_id = uuid.uuid4()
+        self._log = RunLog(connection, settings, now=now, check=check)
+        self._started = time.monotonic()
         self._steps: dict[str, float] = {}
         self._games: list[GameReport] = []
         self._result = Result()
         self._simulated = False
-        self._payloads = None if check else PayloadStore(settings.payload_directory)
+        self._days: tuple[date | None, date | None] = (None, None)
+        self._covered = ""
+        self._incomplete = False
+        self._payloads = None if check else PayloadStore(settings.payload_directory, self._trace)
         self._store: GameStore
 
     def execute(self, first: date | None, last: date | None) -> Result:
-        started = time.monotonic()
-        self._take_lock()
-        self._store = GameStore(
-            self._connection,
-            now=self._now,
-            cached=self._settings.cache is not None,
-            check=self._check,
-            trace=self._trace,
-        )
-        self._open_run(first, last)
+        self._days = (first, last)
+        self._log.open(first, last)
+        self._trace("run opened")
+        status = "failed"
         try:
-            self._invalidate()
+            self._store = GameStore(
+                self._connection,
+                now=self._now,
+                cached=self._settings.cache is not None,
+                check=self._check,
+                trace=self._trace,
+            )
+            self._work_off_leftovers()
             if self._settings.archive:
-                first, last = self._refresh_archive(first, last)
+                self._refresh_archive(first, last)
             elif first and last:
                 asyncio.run(self._refresh_feed(first, last))
             self._invalidate()
+            status = "incomplete" if self._incomplete else "finished"
         except BaseException:
-            self._close_run("failed")
+            # What was committed before must not be served stale until the next run.
+            if not self._connection.broken:
+                with suppress(psycopg.Error):
+                    self._invalidate()
             raise
-        self._summarise(first, last, time.monotonic() - started)
-        self._close_run("finished")
-        return self._result
-
-    # --- the run's own record -------------------------------------------------------------
-
-    def _take_lock(self) -> None:
-        """One refresh at a time: the lock ends with the connection, so a dead run holds nothing."""
-        if self._check:
-            return
-        try:
-            # Waits as long as for any lock: a run killed a moment ago may not be gone on the server yet.
-            self._connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [_LOCK_NAME])
-        except errors.LockNotAvailable as error:
-            raise CourtkeeperError(
-                f"another refresh of {self._settings.database.where} is running: wait for it to end"
-            ) from error
-        self._connection.commit()
-
-    def _open_run(self, first: date | None, last: date | None) -> None:
-        if self._check:
-            return
-        with self._connection.transaction():
-            # We hold the lock, so whoever is still called running has died.
-            self._connection.execute(
-                "UPDATE refresh_runs SET status = 'interrupted' WHERE status = 'running'"
+        finally:
+            result = self.summary()
+            self._log.close(
+                status,
+                first=self._days[0],
+                last=self._days[1],
+                simulated=self._simulated,
+                metrics=result.metrics,
             )
-            self._connection.execute(
-                "INSERT INTO refresh_runs (run_id, started_at, date_from, date_to, source, status)"
-                " VALUES (%s, %s, %s, %s, %s, 'running')",
-                [self._run_id, self._now, first, last, self._settings.source],
-            )
-        self._trace("run opened")
-
-    def _close_run(self, status: str) -> None:
-        if self._check or self._connection.broken:
-            return
-        with self._connection.transaction():
-            self._connection.execute(
-                "UPDATE refresh_runs SET status = %s, simulated = %s, metrics = %s::jsonb,"
-                " finished_at = greatest(now(), started_at) WHERE run_id = %s",
-                [
-                    status,
-                    self._simulated,
-                    msgspec.json.encode(self._result.metrics).decode(),
-                    self._run_id,
-                ],
-            )
+        return result
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
@@ -264,49 +194,64 @@ class _Run:
                     self._progress(number + 1, len(finals), f"{listed.title} {outcome}")
             self._result.metrics["requests"] = client.requests
 
+    def _judge_window(self, window: Window, first: date, last: date) -> None:
+        today = league_today(self._now)
+        found = self._result.findings
+        found += [
+            reports.list_trouble(text, any_games=bool(window.games))
+            for text in dict.fromkeys(window.troubles)
+        ]
+        found += reports.uncovered(sorted(window.uncovered), requested=last, of=(last - first).days + 1)
+        found += [
+            reports.not_final(game)
+            for game in window.games
+            if game.status in ("scheduled", "live") and game.game_date and game.game_date < today
+        ]
+        self._covered = reports.span(window.covered) if window.covered else ""
+        self._incomplete |= last in window.uncovered
+
     def _client(self) -> Client:
         if self._settings.replay:
             return ReplayClient(PayloadStore(self._settings.payload_directory))
         return FeedClient(self._settings.feed, self._payloads)
 
-    def _refresh_archive(self, first: date | None, last: date | None) -> tuple[date, date]:
-        """Load an archive's games; return the days they span."""
+    def _refresh_archive(self, first: date | None, last: date | None) -> None:
+        """Load an archive's games, once the whole archive has been found readable."""
         path, log_path = self._settings.archive, self._settings.archive_log
         if path is None or log_path is None:
             raise ConfigurationError("an archive needs the season's game log beside it (archive_log)")
-        seen: set[str] = set()
         try:
             log = archive.SeasonLog(log_path.read_bytes())
             wanted = log.between(first or date.min, last or date.max)
-            for game_id, payload in archive.members(path):
-                if game_id in wanted or game_id not in log:
-                    seen.add(game_id)
-                    self._settle_archived(game_id, payload, log)
-                    self._progress(len(seen), len(wanted), f"{game_id} {self._games[-1].outcome}")
-            days = log.span(seen)
-            for game_id in sorted(log.between(*days) - seen):
-                listed, _ = log.game(game_id)
-                self._settle(
-                    listed, GameMissingError("the archive has no file for it", reachable=True), False
-                )
+            with self._step("look through the archive"):
+                inside = [game_id for game_id, _ in archive.members(path)]
+            chosen = {game_id for game_id in inside if game_id in wanted or game_id not in log}
+            self._days = log.span(chosen)
         except PayloadError as error:
             raise ConfigurationError(f"the archive was refused: {error}") from error
         except OSError as error:
             raise ConfigurationError(f"the archive cannot be read: {error}") from error
-        return days
+        self._covered = reports.span([d for d in self._days if d])
+        try:
+            for game_id, payload in archive.members(path):
+                if game_id in chosen:
+                    self._settle_archived(game_id, payload, log)
+                    self._progress(len(self._games), len(chosen), f"{game_id} {self._games[-1].outcome}")
+        except PayloadError as error:
+            raise CourtkeeperError(f"the archive has changed while it was read: {error}") from error
+        for game_id in sorted(wanted & log.between(*self._days) - chosen):
+            missing = GameMissingError("the archive has no file for it", reachable=True)
+            self._settle(_listed(log, game_id), missing, simulated=False)
 
     def _settle_archived(self, game_id: str, payload: bytes, log: archive.SeasonLog) -> None:
         kept = self._payloads.put(f"archive:{game_id}", payload, now=self._now) if self._payloads else ""
         hashes = (kept,) if kept else ()
-        unknown_team = Team(0, "", "", "")
-        listed = Game(game_id=game_id, game_date=None, status="final", home=unknown_team, away=unknown_team)
         fetched: GameData | GameMissingError
         try:
-            listed, _ = log.game(game_id)
             fetched = archive.parse(game_id, payload, log, payloads=hashes)
         except PayloadError as error:
             fetched = GameMissingError(str(error), reachable=True, payloads=hashes)
-        self._settle(listed, fetched, simulated=False)
+        self._settle(_listed(log, game_id), fetched, simulated=False)
 
     # --- what becomes of a game -----------------------------------------------------------
 
@@ -327,21 +272,31 @@ class _Run:
             measured = quality.judge(data)
             failing = measured.failing(self._settings.thresholds)
             report = reports.game_report(data.game, data, measured)
-        if failing:
-            return report, self._quarantine(data, report, reports.below_threshold(data.game, failing))
+            found = reports.below_threshold(data.game, failing)
+            if contradictions := quality.contradictions(data):
+                found.append(reports.contradiction(data.game, contradictions))
+        if found:
+            return report, self._quarantine(data, report, found)
         try:
             with self._step("store"):
                 stored = self._store.load(data)
         except PayloadError as error:
             return report, self._quarantine(data, report, [reports.refused(data.game, error)])
         report.outcome = _outcome(stored)
+        if stored.kept:
+            report.reason = f"The version from {stored.kept} stays: it carries more than {data.source}."
         return report, stored
 
     def _quarantine(self, data: GameData, report: GameReport, found: list[Finding]) -> Stored:
         issues = [Issue(f.id.removeprefix("nba.game."), "crit", f.summary) for f in found]
         with self._step("store"):
             stored = self._store.refuse(
-                data.game, issues, source=data.source, simulated=data.simulated, payloads=data.payloads
+                data.game,
+                issues,
+                judged=True,
+                source=data.source,
+                simulated=data.simulated,
+                payloads=data.payloads,
             )
         report.outcome = "quarantined"
         report.reason = " ".join(f.summary for f in found)
@@ -357,8 +312,9 @@ class _Run:
         """A Final game whose payloads the feed has not got, or not in a usable shape."""
         report = reports.game_report(listed)
         report.reason = str(missing)
+        self._incomplete |= not missing.reachable
         if self._store.is_loaded(listed.game_id):
-            report.outcome = "unchanged"
+            report.outcome = "unverified"
             self._result.findings.append(reports.not_rechecked(listed, missing))
             return report, None
         kind = "missing" if missing.reachable else "not_fetched"
@@ -366,7 +322,12 @@ class _Run:
         issue = Issue(kind, "crit", f"Final game without usable payload: {missing}")
         with self._step("store"):
             stored = self._store.refuse(
-                listed, [issue], source=self._settings.source, simulated=simulated, payloads=missing.payloads
+                listed,
+                [issue],
+                judged=False,
+                source=self._settings.source_name,
+                simulated=simulated,
+                payloads=missing.payloads,
             )
         self._result.findings.append(reports.not_there(listed, kind, missing))
         return report, stored
@@ -380,21 +341,15 @@ class _Run:
 
     # --- the whole ------------------------------------------------------------------------
 
-    def _judge_window(self, window: Window, first: date, last: date) -> None:
-        today = league_today(self._now)
-        self._result.findings += [
-            reports.list_trouble(text, any_games=bool(window.games))
-            for text in dict.fromkeys(map(str, window.troubles))
-        ]
-        if window.uncovered:
-            self._result.findings.append(
-                reports.uncovered(sorted(window.uncovered), of=(last - first).days + 1)
-            )
-        self._result.findings += [
-            reports.not_final(game)
-            for game in window.games
-            if game.status in ("scheduled", "live") and game.game_date and game.game_date < today
-        ]
+    def _work_off_leftovers(self) -> None:
+        """Invalidate what an earlier run, that died, left in the outbox."""
+        waiting = cache.waiting(self._connection) if self._settings.cache else 0
+        if not waiting:
+            return
+        self._invalidate()
+        if self._check or not cache.waiting(self._connection):
+            self._result.changed = True
+            self._result.actions.append(reports.leftovers(waiting, check=self._check))
 
     def _invalidate(self) -> None:
         """Let the cache forget what has changed; what it cannot be told waits in the outbox."""
@@ -415,35 +370,36 @@ class _Run:
             metrics = self._result.metrics
             metrics["cache_invalidations"] = metrics.get("cache_invalidations", 0) + done
 
-    def _summarise(self, first: date | None, last: date | None, duration_s: float) -> None:
-        result, games = self._result, self._games
-        days = f"{first}" if first == last else f"{first} to {last}"
-        # A day that no list speaks of is reported by itself and is not a day without games.
-        if games or not any(f.id.startswith("nba.feed.") for f in result.findings):
-            result.findings += reports.overall(games, days)
-        result.metrics |= {
-            "games": len(games),
-            **{f"games_{outcome}": sum(g.outcome == outcome for g in games) for outcome in reports.OUTCOMES},
-            "rows_inserted": sum(g.inserted for g in games),
-            "rows_updated": sum(g.updated for g in games),
-            "rows_deleted": sum(g.deleted for g in games),
-            "duration_s": round(duration_s, 3),
-        }
-        result.diff = reports.diff(games)
+    def summary(self) -> Result:
+        """The result so far: what was found and done, also where the run breaks off."""
+        games = self._games
+        details_games = [msgspec.to_builtins(game) for game in games]
         if len(games) > _GAMES_WITH_FLOW:
-            for game in games:
-                game.flow = []
-        result.details = {
-            "source": "archive" if self._settings.archive else self._settings.source,
-            "simulated": self._simulated,
-            "date_from": str(first or ""),
-            "date_to": str(last or ""),
-            "steps": [{"name": n, "duration_s": round(s, 3)} for n, s in self._steps.items()],
-            "games": [msgspec.to_builtins(game) for game in games],
-        }
-        good = sum(g.good for g in games)
-        result.msg = (
-            f"{good} of {len(games)} Final games of {days} are good" if games else f"no Final games, {days}"
+            details_games = [{**game, "flow": []} for game in details_games]
+        first, last = self._days
+        return msgspec.structs.replace(
+            self._result,
+            findings=self._result.findings + reports.overall(games, self._covered),
+            metrics={
+                **self._result.metrics,
+                "games": len(games),
+                **{f"games_{o}": sum(g.outcome == o for g in games) for o in reports.OUTCOMES},
+                "rows_inserted": sum(g.inserted for g in games),
+                "rows_updated": sum(g.updated for g in games),
+                "rows_deleted": sum(g.deleted for g in games),
+                "duration_s": round(time.monotonic() - self._started, 3),
+            },
+            diff=reports.diff(games),
+            details={
+                "source": self._settings.source_name,
+                "simulated": self._simulated,
+                "date_from": str(first or ""),
+                "date_to": str(last or ""),
+                "thresholds": msgspec.to_builtins(self._settings.thresholds),
+                "steps": [{"name": n, "duration_s": round(s, 3)} for n, s in self._steps.items()],
+                "games": details_games,
+            },
+            msg=reports.verdict(games, self._covered),
         )
 
 
@@ -469,6 +425,15 @@ async def _fetch(client: Client, listed: Game) -> GameData | GameMissingError:
         return await fetch_game(client, listed)
     except GameMissingError as missing:
         return missing
+
+
+def _listed(log: archive.SeasonLog, game_id: str) -> Game:
+    """The game as the log lists it, or as good as nothing of it where the log's rows are odd."""
+    try:
+        return log.game(game_id)[0]
+    except PayloadError:
+        nobody = Team(0, "", "", "")
+        return Game(game_id=game_id, game_date=None, status="final", home=nobody, away=nobody)
 
 
 def _outcome(stored: Stored) -> str:

@@ -12,7 +12,7 @@ from courtkeeper.findings import Finding, Status
 from courtkeeper.nba.model import Game, GameData
 from courtkeeper.nba.quality import Measure, Quality
 
-OUTCOMES: Final = ("loaded", "corrected", "unchanged", "quarantined", "missing")
+OUTCOMES: Final = ("loaded", "corrected", "unchanged", "unverified", "quarantined", "missing")
 _GOOD: Final = ("loaded", "corrected", "unchanged")
 _FLOW_POINTS: Final = 80
 _MISSED_SHOWN: Final = 3
@@ -145,6 +145,20 @@ def _missed(measure: Measure) -> str:
     return f"{shown}; and {more} more" if more > 0 else shown
 
 
+def contradiction(game: Game, found: Sequence[str]) -> Finding:
+    """The box score contradicts itself or the plays."""
+    return Finding(
+        id="nba.game.contradiction",
+        subject=game.game_id,
+        status=Status.CRIT,
+        observed=len(found),
+        threshold=0,
+        unit="contradictions",
+        summary=f"{game.title}: {'; '.join(found)}.",
+        fix=_FIX_QUARANTINE,
+    )
+
+
 def refused(game: Game, reason: object) -> Finding:
     """The database could not take what the payload says."""
     return Finding(
@@ -206,25 +220,60 @@ def list_trouble(trouble: object, *, any_games: bool) -> Finding:
     )
 
 
-def uncovered(days: Sequence[date], of: int) -> Finding:
-    """Days of which no list of the feed speaks."""
-    return Finding(
-        id="nba.feed.coverage",
-        subject=_days(days),
-        status=Status.UNKNOWN,
-        observed=len(days),
-        threshold=0,
-        unit="days",
-        summary=f"The feed lists no games for {len(days)} of the {of} days; whether any were played"
-        " is unknown.",
-        fix="Run the refresh for these days when the feed lists them.",
-    )
+def uncovered(days: Sequence[date], *, requested: date, of: int) -> list[Finding]:
+    """Days of which no list of the feed speaks: critical for the requested one, unknown for the others."""
+    found = []
+    if requested in days:
+        found.append(
+            Finding(
+                id="nba.feed.day",
+                subject=str(requested),
+                status=Status.CRIT,
+                summary=f"The feed does not list {requested}, the day asked for: its games are unknown.",
+                fix="Check the feed, then run the refresh for this day again.",
+            )
+        )
+    others = [day for day in days if day != requested]
+    if others:
+        found.append(
+            Finding(
+                id="nba.feed.coverage",
+                subject=span(others),
+                status=Status.UNKNOWN,
+                observed=len(others),
+                threshold=0,
+                unit="days",
+                summary=f"The feed lists no games for {len(others)} of the {of} days; whether any were"
+                " played is unknown.",
+                fix="Run the refresh for these days when the feed lists them.",
+            )
+        )
+    return found
 
 
-def _days(days: Sequence[date]) -> str:
+def span(days: Sequence[date]) -> str:
+    """Days in words: one, a range, or a list of them."""
+    if not days:
+        return "no day"
     if len(days) > 1 and (days[-1] - days[0]).days == len(days) - 1:
         return f"{days[0]} to {days[-1]}"
     return ", ".join(map(str, days))
+
+
+def leftovers(count: int, *, check: bool) -> str:
+    """One line saying what was done with the invalidations that an earlier run left."""
+    return f"cache: {count} invalidations left by an earlier run {'would be ' if check else ''}worked off"
+
+
+def verdict(games: Sequence[GameReport], days: str) -> str:
+    """The refresh in one sentence."""
+    if not days:
+        return "the feed lists none of the days: nothing is known of their games"
+    if not games:
+        return f"no Final games, {days}"
+    unverified = sum(g.outcome == "unverified" for g in games)
+    doubt = f"; {unverified} could not be checked" if unverified else ""
+    return f"{sum(g.good for g in games)} of {len(games)} Final games of {days} are good{doubt}"
 
 
 def cache_down(error: object, waiting: int) -> Finding:
@@ -242,12 +291,12 @@ def cache_down(error: object, waiting: int) -> Finding:
 
 
 def overall(games: Sequence[GameReport], days: str) -> list[Finding]:
-    """That all is well, where it is; and how many games could not be judged in full.
+    """That all is well on the days that were listed, where it is; and what could not be judged in full.
 
     Where a game is not good, its own finding says so: it is not counted a second time here.
     """
     found = []
-    if all(g.good for g in games):
+    if days and all(g.good for g in games):
         found.append(
             Finding(
                 id="nba.games.good",

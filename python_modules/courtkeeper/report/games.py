@@ -1,4 +1,4 @@
-"""The part of the report that belongs to `nba_refresh`: games, their quality, their course.
+"""The part of the report that belongs to jobs on games: the games, their quality, their course.
 
 What comes in is `RunRecord.details` as docs/design.md describes it. It is foreign data: an
 entry of the wrong shape becomes a game that could not be judged, a whole of the wrong shape an
@@ -18,16 +18,14 @@ from markupsafe import Markup
 from courtkeeper.findings import Status
 from courtkeeper.report import charts, text
 
-COMPLETENESS, BOX_ACCURACY, PLAYER_CONSISTENCY, METADATA = 0.95, 0.99, 0.98, 1.0
-"""The thresholds of the quality gate, as shares of 1 (docs/design.md, issue 2)."""
-
 MEASURES = (
-    ("completeness", "Completeness", "Complete", COMPLETENESS),
-    ("box_accuracy", "Box accuracy", "Box", BOX_ACCURACY),
-    ("player_consistency", "Player consistency", "Player", PLAYER_CONSISTENCY),
-    ("metadata", "Metadata", "Meta", METADATA),
+    ("completeness", "Completeness", "Complete", 0.95),
+    ("box_accuracy", "Box accuracy", "Box", 0.99),
+    ("player_consistency", "Player consistency", "Player", 0.98),
+    ("metadata", "Metadata", "Meta", 1.0),
 )
-"""Field of a game, name, name where there is little room, threshold."""
+"""Field of a game, name, name where there is little room, and the threshold where `details.thresholds`
+has none: the quality gate's own default, as a share of 1."""
 SHOWN_AT_MOST = 60
 FOLDED_AT_MOST = 250
 CHARTS_AT_MOST = 30
@@ -37,6 +35,8 @@ ONE_TABLE = 20
 of earlier nights are folded away."""
 
 _GOOD_OUTCOMES = frozenset({"loaded", "corrected", "unchanged"})
+# Of a missing game the source has nothing; an unverified one is stored, but could not be compared with it.
+_WITHOUT_PAYLOAD = frozenset({"missing", "unverified"})
 _PLANNED = {"loaded": "would load", "corrected": "would correct", "quarantined": "would quarantine"}
 _SOURCES = {
     "recorded": "recorded responses",
@@ -75,6 +75,7 @@ class _Details(msgspec.Struct):
     simulated: bool = False
     date_from: str = ""
     date_to: str = ""
+    thresholds: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class Lead:
 
 @dataclass(frozen=True, slots=True)
 class GamesView:
-    """All that the page shows of `nba_refresh`."""
+    """All that the page shows of a job's games."""
 
     source: str
     simulated: bool
@@ -175,6 +176,14 @@ class GamesView:
         )
 
 
+def fits(details: Mapping[str, Any]) -> bool:
+    """Whether `details` hold games as docs/design.md describes them, whichever job they are of."""
+    entries = details.get("games")
+    if not isinstance(entries, list):
+        return False
+    return not entries or any(isinstance(e, Mapping) and {"game_id", "outcome"} <= e.keys() for e in entries)
+
+
 def build(details: Mapping[str, Any], *, check: bool) -> GamesView:
     """Return the view of `details`; where they cannot be read, an empty one that says why."""
     try:
@@ -182,7 +191,20 @@ def build(details: Mapping[str, Any], *, check: bool) -> GamesView:
     except (msgspec.ValidationError, TypeError) as error:
         simulated = bool(details.get("simulated"))  # the banner must not depend on the rest being readable
         return _view(_Details(simulated=simulated), (), unreadable=str(error))
-    return _view(decoded, tuple(_game(_read(g), check=check) for g in decoded.games))
+    thresholds = _thresholds(decoded.thresholds)
+    return _view(decoded, tuple(_game(_read(g), thresholds, check=check) for g in decoded.games))
+
+
+def _thresholds(given: object) -> tuple[float, ...]:
+    """Return the thresholds the run judged by, in MEASURES' order; the default where one is no share."""
+    found = given if isinstance(given, Mapping) else {}
+    return tuple(_threshold(found.get(key), default) for key, _, _, default in MEASURES)
+
+
+def _threshold(value: object, default: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return default
+    return value if 0.0 <= value <= 1.0 else default
 
 
 def summary(view: GamesView, *, check: bool) -> str:
@@ -200,6 +222,7 @@ def summary(view: GamesView, *, check: bool) -> str:
     parts += rest.clause(
         "quarantined", *(("would be quarantined",) * 2 if check else ("is quarantined", "are quarantined"))
     )
+    parts += rest.clause("unverified", "could not be checked", "could not be checked")
     parts += rest.remaining(Status.CRIT, "falls short of the quality gate", "fall short of the quality gate")
     parts += rest.remaining(Status.UNKNOWN, "could not be fully judged", "could not be fully judged")
     return ", ".join(parts)
@@ -297,10 +320,11 @@ def _read(entry: object) -> _Game:
         )
 
 
-def _game(raw: _Game, *, check: bool) -> Game:
-    missing = raw.outcome == "missing"
+def _game(raw: _Game, thresholds: Sequence[float], *, check: bool) -> Game:
+    absent = raw.outcome in _WITHOUT_PAYLOAD
     measures = tuple(
-        Measure(name, short, threshold, _share(getattr(raw, key))) for key, name, short, threshold in MEASURES
+        Measure(name, short, threshold, _share(getattr(raw, key)))
+        for (key, name, short, _), threshold in zip(MEASURES, thresholds, strict=True)
     )
     status = _status(raw.outcome, measures)
     word = _PLANNED.get(raw.outcome, raw.outcome) if check else raw.outcome
@@ -315,8 +339,8 @@ def _game(raw: _Game, *, check: bool) -> Game:
         word=text.short(word, 24),
         note="not fully judged" if partly else "",
         status=status,
-        events=_count(raw.events, absent=missing),
-        players=_count(raw.players, absent=missing),
+        events=_count(raw.events, absent=absent),
+        players=_count(raw.players, absent=absent),
         measures=measures,
         inserted=raw.inserted or 0,
         updated=raw.updated or 0,
@@ -356,16 +380,17 @@ def _quality(games: Sequence[Game]) -> tuple[Markup, ...]:
     if not games:
         return ()
     known = [m.value for g in games for m in g.measures if m.value is not None]
-    low = 0.9 if min(known, default=1.0) >= 0.9 else 0.8
+    least = min(m.threshold for m in games[0].measures)
+    low = 0.9 if min([least, *known]) >= 0.9 else min(0.8, math.floor(least * 10) / 10)
     return tuple(
         charts.quality_strip(
             f"quality-{index}",
             name,
-            threshold,
+            games[0].measures[index].threshold,
             [charts.Dot(f"{g.away} @ {g.home}", g.measures[index].value) for g in games],
             low=low,
         )
-        for index, (_, name, _, threshold) in enumerate(MEASURES)
+        for index, (_, name, _, _) in enumerate(MEASURES)
     )
 
 

@@ -134,7 +134,6 @@ class Page:
     metrics: tuple[tuple[str, str], ...]
     again: str
     exit_code: str
-    partial: str
     no_change: str
 
 
@@ -165,7 +164,7 @@ def write_report(record: RunRecord, run_dir: Path) -> Path:
 
 def build(record: RunRecord, *, zone: str = LEAGUE_ZONE) -> Page:
     """Return the view of a record. Pure: the same record gives the same view."""
-    own = games.build(record.details, check=record.check) if record.job == "nba_refresh" else None
+    own = _games(record)
     judged = verdict.judge(
         record,
         clause=games.summary(own, check=record.check) if own else "",
@@ -191,7 +190,6 @@ def build(record: RunRecord, *, zone: str = LEAGUE_ZONE) -> Page:
         metrics=tuple(text.metric(*m) for m in sorted(record.metrics.items()))[:METRICS_AT_MOST],
         again=verdict.again(record),
         exit_code=_exit_code(record),
-        partial=_partial(record.job) if _has_part(record, own) else "",
         no_change=_no_change(record),
     )
 
@@ -211,28 +209,24 @@ def _environment() -> Environment:
     return environment
 
 
-def _has_part(record: RunRecord, own: games.GamesView | None) -> bool:
-    """Whether the job's own part has something to say: an unfinished run without games has not."""
-    return record.status is RunStatus.OK or own is None or bool(own.games or own.unreadable)
+def _games(record: RunRecord) -> games.GamesView | None:
+    """Return the view of a run's games; an unfinished run without games has nothing to say of them."""
+    if not games.fits(record.details):
+        return None
+    view = games.build(record.details, check=record.check)
+    return view if record.status is RunStatus.OK or view.games or view.unreadable else None
 
 
 def _no_change(record: RunRecord) -> str:
     """Say what an empty list of actions means; a run that broke off may have done what it could not tell."""
     if record.changed:
-        return "Something changed, but no action was recorded."
+        verb = "would change" if record.check else "changed"
+        return f"Something {verb}, but no action was recorded."
     if record.check:
         return "Nothing would change."
     if record.status in {RunStatus.OK, RunStatus.REFUSED}:
         return "Nothing was changed."
     return "No change was recorded."
-
-
-@cache
-def _partial(job: str) -> str:
-    """Return the job's own template, empty where it has none."""
-    name = f"jobs/{job}.html.j2"
-    known = _environment().list_templates()
-    return name if name in known else ""
 
 
 def _discard(part: Path) -> None:

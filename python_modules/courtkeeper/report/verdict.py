@@ -45,6 +45,8 @@ class Trouble:
     failed: tuple[tuple[str, str, str], ...]
     """Task, host and message of the tasks that failed."""
     failed_more: int
+    done: str
+    """What was done before it, empty if nothing was."""
     steps: tuple[str, ...]
     command: str
 
@@ -81,7 +83,7 @@ def _badge(status: Status) -> str:
         Status.CRIT: "Critical",
         Status.WARN: "Warning",
         Status.UNKNOWN: "Not fully judged",
-        Status.SKIPPED: "Finished",
+        Status.SKIPPED: "Not fully checked",
         Status.OK: "All good",
     }[status]
 
@@ -121,7 +123,7 @@ def _unfinished(record: RunRecord) -> Verdict:
     match record.status:
         case RunStatus.REFUSED:
             return Verdict(
-                Status.CRIT, "Refused", "Refused", "the configuration is wrong, and nothing was started"
+                Status.CRIT, "Refused", "Refused", "the configuration is wrong, and nothing was changed"
             )
         case RunStatus.TIMEOUT:
             return Verdict(Status.CRIT, "Timed out", f"Stopped{after}", "the job ran out of its time")
@@ -150,7 +152,7 @@ def _failed_tasks(record: RunRecord) -> list[tuple[str, str, str]]:
 _STEPS: Mapping[RunStatus, tuple[str, ...]] = {
     RunStatus.REFUSED: (
         "Mend what the message names.",
-        "Run the job again. Nothing was started, so nothing has to be taken back.",
+        "Run the job again. Nothing was changed, so nothing has to be taken back.",
     ),
     RunStatus.FAILED: (
         "Mend the cause that the message names.",
@@ -185,12 +187,21 @@ def trouble(record: RunRecord) -> Trouble | None:
         message=text.sentence(record.message) or "No message was recorded.",
         failed=tuple(f for f in failed if f[2] != record.message)[:FAILED_AT_MOST],
         failed_more=max(len(failed) - FAILED_AT_MOST, 0),
+        done=_done_before(record),
         steps=steps,
         command=again(record),
     )
 
 
+def _done_before(record: RunRecord) -> str:
+    if record.check or not (record.changed or record.actions):
+        return ""
+    if not record.actions:
+        return "Something was changed before that, but no action was recorded."
+    verb = "was" if len(record.actions) == 1 else "were"
+    return f"Before that, {text.plural(len(record.actions), 'action')} {verb} done: see “What changed” below."
+
+
 def again(record: RunRecord) -> str:
-    """Return the command that runs the job again."""
-    words = ["courtkeeper", "run", record.job, "-i", record.inventory, *(["--check"] if record.check else [])]
-    return shlex.join(words)
+    """Return the command that asks for the same run again, quoted for a shell."""
+    return shlex.join(["courtkeeper", "run", record.job, *(record.arguments or ["-i", record.inventory])])

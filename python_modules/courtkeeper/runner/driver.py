@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from courtkeeper.findings import ConfigurationError
-from courtkeeper.runner import environment, failures, options, processes, store
+from courtkeeper.runner import arguments, environment, failures, options, processes, store
 from courtkeeper.runner.events import Collector
 from courtkeeper.runner.options import RunOptions, shown
 from courtkeeper.runner.processes import Cancellation
 from courtkeeper.runner.progress import Progress, ProgressFile
 from courtkeeper.runner.record import RunRecord, RunStatus
-from courtkeeper.runner.secrets import Redactor, VariablesPipe, as_yaml, load_secrets, one_line
+from courtkeeper.runner.secrets import Redactor, VariablesPipe, as_yaml, load_secrets, looks_secret, one_line
+from courtkeeper.runner.variables import check_role_variables
 
 if TYPE_CHECKING:
     from ansible_runner.config.runner import RunnerConfig
@@ -64,6 +65,7 @@ class _Plan:
     playbook: Path
     inventory: Path
     secrets: dict[str, Any]
+    redact: Redactor
     day: str | None
     path: str
 
@@ -95,6 +97,7 @@ def run(
             run_id=run_dir.name,
             job=request.job,
             inventory=shown(plan.inventory, plan.root),
+            arguments=arguments.of_request(request, plan.inventory, plan.day, plan.redact),
             check=request.check,
             started_at=started,
         )
@@ -111,12 +114,14 @@ def _check(request: RunOptions, now: datetime) -> _Plan:
     playbook = options.find_playbook(root, request.job)
     inventory = options.find_inventory(root, request.inventory)
     options.check_extra_vars(request.extra_vars)
+    check_role_variables(request.extra_vars, root, playbook)
     if request.timeout_s is not None and request.timeout_s <= 0:
         raise ConfigurationError(f"A time limit of {request.timeout_s:g} s leaves no time: give more than 0.")
     if request.limit is not None and not request.limit.strip():
         raise ConfigurationError("--limit is empty: name a host or a group of the inventory.")
     day = options.parse_day(request.day, now).isoformat() if request.day is not None else None
     secrets = load_secrets(root, inventory, request.secrets_file)
+    given = {name: value for name, value in request.extra_vars.items() if looks_secret(name, value)}
     _, path = environment.ansible_playbook(os.environ)
     return _Plan(
         options=request,
@@ -124,6 +129,7 @@ def _check(request: RunOptions, now: datetime) -> _Plan:
         playbook=playbook,
         inventory=inventory,
         secrets=secrets,
+        redact=Redactor({"file": secrets, "given": given}),
         day=day,
         path=path,
     )
@@ -164,7 +170,7 @@ class _Supervisor:
         self.private = run_dir / store.PRIVATE
         self.cancel = cancel
         self.on_progress = on_progress
-        self.redact = Redactor(plan.secrets)
+        self.redact = plan.redact
         self.collector = Collector(record)
         self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.stopping = threading.Event()  # nothing more is to be started
@@ -361,7 +367,7 @@ def verdict(rc: int | None, trouble: str, collector: Collector, plan: _Plan) -> 
     if lost and (rc != 0 or not collector.finished):
         configuration = all(f.configuration for f in lost)
         # What was changed before the mistake showed was done, so that run was not refused.
-        touched = not plan.options.check and any(t.status == "changed" for t in collector.record.tasks)
+        touched = collector.record.changed and not plan.options.check
         status = RunStatus.REFUSED if configuration and not touched else RunStatus.FAILED
         return status, failures.sentence(lost, root, inventory)
     if trouble:

@@ -18,6 +18,7 @@ _PASSED = {
     "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START",  # so that tests see what modules execute
 }  # fmt: skip
 _PROXIES = {"http_proxy", "https_proxy", "no_proxy", "all_proxy"}
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SECRET_NAME = re.compile(r"(PASS|PASSWORD|PASSPHRASE|TOKEN|SECRET)$")
 # Set by the driver itself; a value from outside would change what the run means or how it is read.
 _OURS = {"ANSIBLE_CONFIG", "ANSIBLE_STDOUT_CALLBACK", "ANSIBLE_FORCE_COLOR"}
@@ -55,12 +56,22 @@ def scrubbed(
     return {
         **defaults,
         **kept,
+        **_without_proxy(kept),
         "PATH": path,
         "ANSIBLE_NOCOLOR": "1",
         # ansible-runner drops a result longer than this without a word; its default is 700 kB.
         "MAX_EVENT_RES": "100000000",
         MARK: str(run_dir),
     }
+
+
+def _without_proxy(kept: Mapping[str, str]) -> dict[str, str]:
+    """Return no_proxy, in both spellings, with this machine's own addresses: no proxy can reach those."""
+    given = [host.strip() for name in ("no_proxy", "NO_PROXY") for host in kept.get(name, "").split(",")]
+    hosts = list(dict.fromkeys(filter(None, [*given, *_LOOPBACK])))
+    # A `*` is understood only where it stands alone.
+    value = "*" if "*" in hosts else ",".join(hosts)
+    return {"no_proxy": value, "NO_PROXY": value}
 
 
 def _may_pass(name: str, value: str) -> bool:

@@ -32,7 +32,6 @@ class Collector:
         self.failures: list[Failure] = []
         self.messages: list[str] = []
         self.finished = False
-        self.no_hosts = False
         self.task = ""
         self.host = ""
 
@@ -48,8 +47,6 @@ class Collector:
             self.task, self.host = _task_name(data), str(data.get("host", ""))
         elif kind in _OUTCOMES:
             self._task_ended(_OUTCOMES[kind], data)
-        elif kind == "playbook_on_no_hosts_matched":
-            self.no_hosts = True
         elif kind == "playbook_on_stats":
             self._stats(data)
 
@@ -76,17 +73,23 @@ class Collector:
             label = f"role {data.get('role')}" if action in failures.SPEC_ACTIONS else task
             self.failures.append(failures.from_result(host, label, action, result, unreachable=unreachable))
         for each in _results(result):
-            self._keep(host, task, each)
+            # From the results and not from Ansible's own count, which leaves out what changed before a
+            # task failed, and never comes when the run is stopped.
+            self.record.changed |= bool(each.get("changed"))
+            self._keep(host, task, each, failed=bad)
 
-    def _keep(self, host: str, task: str, result: Mapping[str, Any]) -> None:
+    def _keep(self, host: str, task: str, result: Mapping[str, Any], *, failed: bool) -> None:
+        """Keep what a module of ours found and did: all of it, or what it came to before it failed."""
         self._keep_diff(host, task, result.get("diff"))
-        findings = result.get("findings")
-        if not isinstance(findings, list):
+        findings, actions = (result.get(name) for name in ("findings", "actions"))
+        if not isinstance(findings, list) and not (failed and isinstance(actions, list)):
             return
         record = self.record
-        record.findings += [HostFinding(host=host, finding=_finding(task, each)) for each in findings]
-        actions = result.get("actions")
+        for each in findings if isinstance(findings, list) else ():
+            record.findings.append(HostFinding(host=host, finding=_finding(task, each)))
         record.actions += [str(action) for action in actions] if isinstance(actions, list) else []
+        if not failed and (said := result.get("msg")) and isinstance(said, str):
+            record.summaries.append(said)
         metrics = result.get("metrics")
         if isinstance(metrics, dict):
             numbers = {k: v for k, v in metrics.items() if type(v) in (int, float)}
@@ -108,7 +111,6 @@ class Collector:
             counts["failed"] = counts.pop("failures")
             counts["unreachable"] = counts.pop("dark")
             self.record.host_stats[host] = counts
-        self.record.changed = any(counts["changed"] for counts in self.record.host_stats.values())
 
     @property
     def open_failures(self) -> list[Failure]:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from courtkeeper.findings import ConfigurationError
 
 LEAGUE_TIME = ZoneInfo("America/New_York")
+_EXAMPLE = "-e nba_refresh_look_back_days=3"
 _RESERVED = {
     "courtkeeper_secrets": "secrets come from the file named by courtkeeper_secrets_file or --secrets-file",
     "courtkeeper_secrets_file": "name the file with --secrets-file",
@@ -131,8 +132,7 @@ def check_extra_vars(extra_vars: Mapping[str, str]) -> None:
             raise ConfigurationError(f"-e may not set {name}: {_RESERVED[name]}.")
         if not (name.isidentifier() and name.isascii()):
             raise ConfigurationError(
-                f"{name!r} is not a variable's name: use letters, digits and underscores, as in "
-                "-e nba_refresh_lookback_days=3."
+                f"{name!r} is not a variable's name: use letters, digits and underscores, as in {_EXAMPLE}."
             )
 
 
@@ -143,7 +143,7 @@ def parse_extra_vars(pairs: Iterable[str]) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
             # The text may hold a value that should not be repeated, so only its shape is named.
-            raise ConfigurationError("-e takes key=value, for example -e nba_refresh_lookback_days=3.")
+            raise ConfigurationError(f"-e takes key=value, for example {_EXAMPLE}.")
         values[name.strip()] = value
     check_extra_vars(values)
     return values

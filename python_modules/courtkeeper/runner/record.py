@@ -13,7 +13,7 @@ from courtkeeper.findings import Finding, Status, worst
 
 
 class RunStatus(StrEnum):
-    """How a run ended. `refused`: the configuration was wrong and nothing was started."""
+    """How a run ended. `refused`: the configuration was wrong and nothing was changed."""
 
     RUNNING = "running"
     OK = "ok"
@@ -43,11 +43,17 @@ class HostFinding(msgspec.Struct, kw_only=True):
 
 
 class RunRecord(msgspec.Struct, kw_only=True):
-    """One execution of a job: times in UTC, durations in seconds."""
+    """One execution of a job: times in UTC, durations in seconds.
+
+    `arguments` are those of the request after the job's name, as `courtkeeper run` takes them, without
+    secrets. `summaries` holds the one sentence of each module that ended well. `changed` is true as soon
+    as a task says so, also one that then failed; in check mode it means that something would change.
+    """
 
     run_id: str
     job: str
     inventory: str
+    arguments: list[str] = msgspec.field(default_factory=list)
     check: bool
     started_at: datetime
     finished_at: datetime | None = None
@@ -57,6 +63,7 @@ class RunRecord(msgspec.Struct, kw_only=True):
     host_stats: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     findings: list[HostFinding] = msgspec.field(default_factory=list)
     actions: list[str] = msgspec.field(default_factory=list)
+    summaries: list[str] = msgspec.field(default_factory=list)
     metrics: dict[str, float | int] = msgspec.field(default_factory=dict)
     diffs: list[dict[str, str]] = msgspec.field(default_factory=list)
     details: dict[str, Any] = msgspec.field(default_factory=dict)

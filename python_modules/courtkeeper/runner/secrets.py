@@ -19,6 +19,11 @@ from courtkeeper.runner.options import shown
 
 KEY = "courtkeeper_secrets_file"
 MASK = "********"
+_SECRET_NAME = re.compile(
+    r"passw(?:or)?d|passphrase|secret|token|credential|(?:api|access|private)_?key|(?:^|_)pass(?:_|$)",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(r"://[^/\s@]*:[^/\s@]+@|\bpassword=", re.IGNORECASE)  # an address with a password
 _SHORTEST = 6  # below this a value is too common a piece of text to be told from chance
 
 
@@ -94,6 +99,11 @@ def _read_secrets(path: Path, root: Path, source: str, mend: str) -> dict[str, A
 def one_line(text: str) -> str:
     """Return `text` on one line, each run of white space as one space."""
     return " ".join(text.split())
+
+
+def looks_secret(name: str, value: str) -> bool:
+    """Whether a variable is one that a person would not want to see written down."""
+    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(value))
 
 
 class Redactor:

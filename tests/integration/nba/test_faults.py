@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from courtkeeper.findings import Status
+from courtkeeper.findings import CourtkeeperError, Status
+from courtkeeper.platform.feed.faults import KINDS
 from support import nba
 from support.feed import Feed, feed_server
 from support.postgres import drop_database, fresh_database
@@ -231,5 +232,68 @@ def test_replay_needs_no_feed(feed, clean, database_dsn, tmp_path):
 def test_nobody_serves_the_feed(database_dsn, tmp_path):
     result = nba.run(nba.settings(database_dsn, "http://127.0.0.1:9", tmp_path, feed={"attempts": 1}))
     assert not result.changed
-    assert {f.status for f in result.findings} >= {Status.CRIT, Status.UNKNOWN}
+    assert Status.CRIT in {f.status for f in result.findings}
     assert Status.OK not in {f.status for f in result.findings}
+    assert "nothing is known" in result.msg
+    # A run that learnt nothing must not count as fresh data.
+    assert nba.rows(database_dsn, "SELECT status FROM refresh_runs") == [("incomplete",)]
+
+
+LISTS = "scoreboard|schedule"
+LIST_FAULTS = [
+    {"kind": "block_page"},
+    {"kind": "rate_limit", "retry_after": 3600},
+    {"kind": "server_error"},
+    {"kind": "truncated"},
+    {"kind": "empty_object"},
+    {"kind": "html_200"},
+]
+
+
+@pytest.mark.parametrize("fault", LIST_FAULTS, ids=lambda f: f["kind"])
+def test_lists_that_cannot_be_had(fault, feed, clean, database_dsn, tmp_path):
+    settings = nba.settings(database_dsn, feed.url, tmp_path, feed={"attempts": 2})
+    nba.run(settings)
+    feed.set_faults([{**fault, "match": {"path": LISTS}}])
+    result = nba.run(settings)
+    assert nba.snapshot(database_dsn) == clean
+    assert not result.changed
+    assert Status.OK not in {f.status for f in result.findings}
+    assert nba.by_id(result, "nba.feed.day")[0].status is Status.CRIT
+    assert nba.by_id(result, "nba.feed.list")
+
+
+def test_every_fault_of_the_feed_is_tried_here():
+    tried = {fault["kind"] for fault, _ in [*TRANSPORT.values(), *BAD_GAMES.values()]}
+    assert tried | {"events_out_of_order", "late_correction"} == set(KINDS)
+
+
+def test_when_the_feed_is_down_a_quarantine_stays_open(feed, database_dsn, tmp_path):
+    settings = nba.settings(database_dsn, feed.url, tmp_path, feed={"attempts": 1})
+    feed.set_faults([_of(BAD_GAMES["home score off by one"][0])])
+    nba.run(settings)
+    quarantined = _issues(database_dsn)
+    feed.set_faults([_of({"kind": "server_error"})])
+    nba.run(settings)
+    assert set(_issues(database_dsn)) == {*quarantined, (VICTIM, "not_fetched")}
+
+
+def test_a_run_that_breaks_off_says_what_it_had_done(feed, postgres, database_dsn, tmp_path):
+    """The server ends our connection at the second game: the first stands and is reported."""
+
+    def cut(step: str) -> None:
+        if step == f"before commit of {nba.SIMULATED_GAMES[1]}":
+            with nba.admin(postgres.admin_dsn) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = 'courtkeeper nba_refresh'"
+                )
+
+    with pytest.raises(CourtkeeperError, match="went away") as broken:
+        nba.run(nba.settings(database_dsn, feed.url, tmp_path), trace=cut)
+    partial = broken.value.partial
+    assert partial is not None
+    assert partial.changed
+    assert [g["game_id"] for g in partial.details["games"]] == [nba.SIMULATED_GAMES[0]]
+    assert len(partial.actions) == 1
+    assert _loaded(database_dsn) == [nba.SIMULATED_GAMES[0]]

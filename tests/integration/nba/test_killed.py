@@ -121,7 +121,7 @@ def test_killed_while_correcting_leaves_no_stale_page_in_the_cache(new_database,
     changed = [g["game_id"] for g in expected["games"]]
     pages = [f"api:game:{i}:{page}" for i in changed for page in ("game", "events", "box")]
     client = redis.Redis(host=cache.host, port=cache.port, password=cache.password)
-    for step in _points(int(counted.stdout))[::4]:
+    for step in _points(int(counted.stdout))[::2]:
         feed.set_faults(CORRECTIONS)
         dsn = new_database()
         directory = tmp_path / f"killed-{step}"

@@ -33,6 +33,11 @@ def main():
     p = module.params
     if p["how"] == "configuration":
         module.fail_json(msg="no_such_database is not set", configuration_error=True)
+    if p["how"] == "partly":
+        module.fail_json(
+            msg="the new key is not accepted", configuration_error=True, changed=True,
+            findings=[FINDING], actions=["game 1 loaded"], metrics={"rows": 2}, details={"said": "half"},
+        )
     if p["how"] == "raise":
         raise ValueError("a module's own mistake")
     if p["progress_file"]:
@@ -123,6 +128,12 @@ PLAYBOOKS = {
     "hint": HERE + """  tasks: [{name: Use it, ansible.builtin.debug: {msg: "{{ database_dsn }}"}}]\n""",
     "undefined": HERE + """  tasks: [{name: Use it, ansible.builtin.debug: {msg: "{{ nowhere }}"}}]\n""",
     "module": HERE + """  tasks: [{name: Call it, told: {how: "{{ how }}"}}]\n""",
+    "late": HERE
+    + """
+  tasks:
+    - {name: Write it, told: {}}
+    - {name: Call it, told: {how: configuration}}
+""",
     "command": HERE
     + """  tasks: [{name: Run it, ansible.builtin.command: {cmd: "sh -c 'echo why >&2; exit 3'"}}]\n""",
     "everyone": "- hosts: all\n  gather_facts: false\n  tasks: [{name: Ping, ansible.builtin.ping: {}}]\n",

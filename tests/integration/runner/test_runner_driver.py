@@ -112,6 +112,27 @@ def test_what_went_wrong_is_one_sentence(
     assert r.exit_code == (2 if status is RunStatus.REFUSED else 1)
 
 
+@pytest.mark.parametrize(("check", "status"), [(False, RunStatus.FAILED), (True, RunStatus.REFUSED)])
+@pytest.mark.parametrize("job", ["late", "module"])
+def test_a_wrong_configuration_after_a_change_is_a_failure(
+    run: Run, job: str, check: bool, status: RunStatus
+) -> None:
+    done = run(job, extra_vars={"how": "partly"}, check=check, report=True)
+    r = done.record
+    assert (r.status, r.exit_code) == (status, 1 if status is RunStatus.FAILED else 2)
+    assert r.message.startswith("here: Call it: ")
+    assert r.changed
+    assert r.actions
+    assert r.details
+    assert Status.WARN in {h.finding.status for h in r.findings}
+    assert done.report is not None
+    page = " ".join(done.report.read_text().split())
+    assert r.actions[0] in page
+    if not check:
+        assert "othing was changed" not in page
+        assert "Before that, 1 action was done" in page
+
+
 def runs_of(checkout: Path) -> set[str]:
     return {path.name for path in (checkout / "var/runs").glob("*")}
 
@@ -131,6 +152,11 @@ def runs_of(checkout: Path) -> set[str]:
         ("good", {"timeout_s": 0.0}, "A time limit of 0 s leaves no time"),
         ("good", {"limit": ""}, "--limit is empty"),
         ("good", {"extra_vars": {"courtkeeper_secrets": "x"}}, "-e may not set courtkeeper_secrets"),
+        (
+            "spec",
+            {"extra_vars": {"strict_databse": "x"}},
+            "-e strict_databse: the role strict has no such variable; did you mean strict_database",
+        ),
     ],
 )
 def test_a_wrong_request_starts_and_writes_nothing(
@@ -185,7 +211,8 @@ def test_the_command_line_sums_a_run_up(courtkeeper: Courtkeeper) -> None:
     )
     rows = [line.split()[0] for line in lines if line.split()[:1] and line.split()[0] in Status.__members__]
     assert rows == ["CRIT", "CRIT", "WARN", "UNKNOWN"]
-    assert "would insert 3 rows" in lines
+    assert lines[1] == "loaded"
+    assert lines[lines.index("Would do (1):") + 1] == "insert 3 rows"
     assert lines[-1].startswith("Record: var/runs/")
     assert "good: Load the games" in got.stderr
     assert "\x1b" not in got.stdout + got.stderr

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +19,7 @@ from typing import Any
 import pytest
 from runner_checkout import PASSWORD, PIN, command, until, with_word
 
+from courtkeeper.cli.run import cancelled_by_signals
 from courtkeeper.runner import Cancellation, CompletedRun, Progress, environment, processes, record
 from courtkeeper.runner.record import RunStatus
 
@@ -70,7 +74,7 @@ def test_pitfall_1_a_run_cancelled_before_it_begins_starts_nothing(run: Run, tok
     assert nothing_left(done.directory, token)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_pitfall_1_a_signal_to_the_driver_leaves_no_process(
     checkout: Path, token: str, number: signal.Signals
 ) -> None:
@@ -94,6 +98,37 @@ def test_pitfall_1_a_signal_to_the_driver_leaves_no_process(
     assert nothing_left(checkout / "var/runs" / told["run_id"], token)
     if number == signal.SIGINT:
         assert time.monotonic() - asked < 4
+
+
+def test_pitfall_1_a_terminal_that_is_closed_leaves_no_process_and_a_whole_record(
+    checkout: Path, token: str
+) -> None:
+    argv, how = command(checkout, "run", "long", "-i", "x", "--limit", "here", "-e", f"token={token}")
+    ours, its = pty.openpty()
+    # A session of its own, whose terminal closes with our end of it, as an ssh connection that is lost.
+    lead = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    argv = [sys.executable, "-c", lead, *argv]
+    driver = subprocess.Popen(argv, stdin=its, stdout=its, stderr=its, start_new_session=True, **how)
+    os.close(its)
+    until(lambda: len(with_word(token)) > TREE_SIZE)
+    os.close(ours)
+    driver.wait(timeout=30)
+    last = next(r for r in reversed(records(checkout)) if r.job == "long")
+    assert last.status is RunStatus.CANCELLED
+    assert last.message.startswith("Cancelled by SIGHUP after ")
+    assert nothing_left(checkout / "var/runs" / last.run_id, token)
+
+
+def test_pitfall_1_nohup_is_respected() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with cancelled_by_signals(Cancellation()):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_pitfall_1_an_ansible_that_was_killed_leaves_no_process(run: Run, token: str) -> None:
@@ -188,6 +223,19 @@ def test_pitfall_2_and_redaction_no_secret_is_left_even_by_a_playbook_that_print
     assert not list((checkout / "var/runs").glob("*/private"))
 
 
+def test_a_secret_given_by_hand_is_in_no_file_either(run: Run, checkout: Path) -> None:
+    given = {"how": f"the token {PIN} and hand-0f-go", "my_api_token": "hand-0f-go"}
+    done = run("module", extra_vars=given, report=True)
+    assert done.record.arguments[-4:] == [
+        "-e",
+        "how=the token ******** and ********",
+        "-e",
+        "my_api_token=********",
+    ]
+    for path in done.directory.iterdir():
+        assert not re.search(f"hand-0f-go|{PIN}", path.read_text()), path.name
+
+
 def test_pitfall_3_our_signal_handlers_stay_ours(run: Run) -> None:
     def ours(number: int, frame: object) -> None:
         raise AssertionError(number, frame)
@@ -206,8 +254,6 @@ def test_pitfall_3_our_signal_handlers_stay_ours(run: Run) -> None:
 
 
 def test_pitfall_3_the_command_line_restores_the_handlers_it_found() -> None:
-    from courtkeeper.cli.run import cancelled_by_signals
-
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     cancel = Cancellation()
 

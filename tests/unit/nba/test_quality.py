@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from courtkeeper.nba import quality
 from courtkeeper.nba.formats import cdn
+from courtkeeper.nba.model import PayloadError
 from support import games
 
 
@@ -86,9 +88,75 @@ def test_metadata(change, missed):
 
 
 def test_without_a_player_box_consistency_is_unknown_and_not_perfect():
-    box = games.box()
-    box["game"]["homeTeam"]["players"] = []
-    box["game"]["awayTeam"]["players"] = []
-    measured = _judge(box=box)
+    data = cdn.parse(games.encode(games.plays()), games.encode(games.box()))
+    measured = quality.judge(msgspec.structs.replace(data, player_lines=[]))
     assert measured.player_consistency.value is None
     assert measured.failing(quality.Thresholds()) == []
+
+
+@pytest.mark.parametrize(("side", "key"), [("homeTeam", "players"), ("awayTeam", "statistics")])
+def test_a_box_score_with_nothing_to_compare_is_refused(side, key):
+    box = games.box()
+    box["game"][side].pop(key)
+    with pytest.raises(PayloadError, match="the box score has no"):
+        _judge(box=box)
+
+
+def test_a_payload_of_another_game_is_refused():
+    with pytest.raises(PayloadError, match="0022500009 was asked for"):
+        cdn.parse(games.encode(games.plays()), games.encode(games.box()), asked_for="0022500009")
+
+
+def test_a_scorer_whom_the_box_score_lacks_counts_against_consistency():
+    plays = games.plays()
+    plays["game"]["actions"].insert(
+        3, games.action(5, "2pt", personId=999, teamId=games.HOME, shotResult="Missed")
+    )
+    assert _judge(plays=plays).player_consistency.value == pytest.approx(49 / 50)
+
+
+def _contradictions(plays=None, box=None):
+    data = cdn.parse(games.encode(plays or games.plays()), games.encode(box or games.box()))
+    return quality.contradictions(data)
+
+
+def test_a_consistent_game_contradicts_itself_nowhere():
+    assert _contradictions() == []
+
+
+def test_a_player_moved_to_the_other_team():
+    box = games.box()
+    moved = box["game"]["homeTeam"]["players"].pop(0)
+    box["game"]["awayTeam"]["players"].append(moved)
+    found = _contradictions(box=box)
+    assert "the players of CHA scored 0, the team 3" in found
+    assert any("for the other team" in f for f in found)
+
+
+def test_an_invented_player():
+    box = games.box()
+    invented = {**box["game"]["homeTeam"]["players"][0], "personId": 99}
+    box["game"]["homeTeam"]["players"].append(invented)
+    assert _contradictions(box=box) == ["the players of CHA scored 6, the team 3"]
+
+
+def test_a_player_who_stands_there_twice():
+    box = games.box()
+    box["game"]["homeTeam"]["players"].append(box["game"]["homeTeam"]["players"][1])
+    assert _contradictions(box=box) == ["a player stands in the box score twice"]
+
+
+@pytest.mark.parametrize("where", ["plays", "box"])
+def test_a_period_out_of_all_bounds_is_refused(where):
+    plays, box = games.plays(), games.box()
+    plays["game"]["actions"][3]["period"] = 10**9 if where == "plays" else 1
+    box["game"]["period"] = 10**9 if where == "box" else 4
+    with pytest.raises(PayloadError, match="period 1000000000"):
+        _judge(plays, box)
+
+
+def test_times_out_of_all_bounds_are_unknown():
+    box = games.box()
+    box["game"]["gameTimeUTC"] = "9999-12-31T23:59:59-01:00"
+    data = cdn.parse(games.encode(games.plays()), games.encode(box))
+    assert data.game.starts_at is None

@@ -73,6 +73,12 @@ def missing(index: int, away: str, home: str, score: tuple[int, int]) -> dict[st
     return game(index, away, home, score, "missing", **unknown, **empty, reason=reason)
 
 
+def unverified(index: int, away: str, home: str, score: tuple[int, int]) -> dict[str, Any]:
+    """Return a game that is stored, of which the feed could not be asked this time."""
+    reason = "It was stored before; the feed answers 503, so it could not be compared now."
+    return missing(index, away, home, score) | {"outcome": "unverified", "reason": reason}
+
+
 def tasks(main_s: float, *, failed: str = "", changed: bool = True) -> list[TaskRecord]:
     """Return the tasks of the role, the library's call being the long one."""
     made = [
@@ -362,6 +368,36 @@ def first_lookback() -> RunRecord:
     return record
 
 
+def unverified_night() -> RunRecord:
+    """Eleven games stored before, two of which the feed would not show again."""
+    games = [
+        game(900 + i, TEAMS[2 * i], TEAMS[2 * i + 1], (101 + i, 98 + 2 * i), "unchanged") for i in range(9)
+    ]
+    games += [
+        unverified(909 + i, TEAMS[2 * i + 18], TEAMS[2 * i + 19], (99 + i, 104 - 3 * i)) for i in range(2)
+    ]
+    findings = [_quality_ok(g) for g in games[:9]]
+    findings += [
+        _found(
+            id="nba.game.unverified",
+            subject=f"{g['away']} @ {g['home']} ({g['game_id']})",
+            status=Status.UNKNOWN,
+            summary="The game is stored, but could not be compared with the feed",
+            fix="Run the refresh again when the feed answers",
+        )
+        for g in games[9:]
+    ]
+    return _record(findings=findings, details=_night(games, "live"), tasks=tasks(31.0, changed=False))
+
+
+def archive() -> RunRecord:
+    """An import of a season archive: another job, the same part of its own."""
+    record = simulated_night()
+    record.job = "nba_import"
+    record.details |= {"source": "archive", "simulated": False}
+    return record
+
+
 def failed() -> RunRecord:
     """A run that failed in the middle: the database went away."""
     message = (
@@ -561,6 +597,8 @@ ALL = {
         mixed_night,
         second_run,
         first_lookback,
+        unverified_night,
+        archive,
         failed,
         refused,
         timed_out,

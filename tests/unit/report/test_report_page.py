@@ -12,6 +12,7 @@ import pytest
 
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.report import page, render, write_report
+from courtkeeper.runner.record import RunStatus
 from unit.report import samples
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr", "source", "base", "col"}
@@ -206,6 +207,22 @@ def test_failure_stands_on_top_with_what_to_do():
     assert "Nothing was changed" not in text, "a run that broke off cannot know that"
 
 
+def test_what_was_done_before_a_failure_is_shown():
+    record = samples.recorded_night()
+    record.status, record.message = RunStatus.FAILED, "The database went away."
+    text = outline(lambda: record).text
+    assert "Before that, 3 actions were done: see “What changed” below." in text
+    assert "Loaded ATL @ CHA (0022500775): 641 rows inserted" in text
+    assert "107–110" in text  # noqa: RUF001 a score as it is written
+    assert "NYK @ PHI (0022500777)" in text
+    record.actions, record.diffs = [], []
+    text = outline(lambda: record).text
+    assert "Something was changed before that, but no action was recorded." in text
+    assert "othing was changed" not in text
+    record.check = True
+    assert "Something would change, but no action was recorded." in outline(lambda: record).text
+
+
 def test_findings_come_worst_first():
     o = outline(samples.mixed_night)
     rows = [a["class"] for _, a, _ in o.all("tr") if (a.get("class") or "").startswith("row-")]
@@ -225,6 +242,18 @@ def test_a_job_without_a_part_of_its_own():
     for wanted in ("public.play_events_id_seq", "on db1.example.org", "93 %", "75 %", "Reindexed", "1.2 GiB"):
         assert wanted in text.replace("\N{NO-BREAK SPACE}", " "), wanted
     assert "Games" not in text
+
+
+def test_games_are_shown_by_their_shape_whatever_the_job_is_called():
+    text = outline(samples.archive).text
+    assert "read from a season archive" in text
+    assert "Quality against the thresholds" in text
+    record = samples.generic()
+    for other in ({"games": [{"name": "chess"}]}, {"games": {"a": 1}}, {"games": 5}):
+        record.details = other
+        assert 'id="games"' not in render(record)
+    record.details = {"games": []}
+    assert "No games were looked at" in render(record)
 
 
 def test_hosts_count_what_ansible_counted():

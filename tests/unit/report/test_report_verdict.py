@@ -35,8 +35,14 @@ def sentence(record) -> str:
             "Critical",
             "Check run finished with 1 critical finding: 2 of 3 games are good, 1 is missing.",
         ),
+        (
+            samples.unverified_night,
+            "Not fully judged",
+            "Finished, but 2 checks could not be judged: 9 of 11 games are good, 2 could not be checked.",
+        ),
+        (samples.archive, "All good", "Finished: all 11 games are good."),
         (samples.failed, "Failed", "Failed after 8.40 s at “Refresh the games” on platform."),
-        (samples.refused, "Refused", "Refused: the configuration is wrong, and nothing was started."),
+        (samples.refused, "Refused", "Refused: the configuration is wrong, and nothing was changed."),
         (samples.timed_out, "Timed out", "Stopped after 30 min 04 s: the job ran out of its time."),
         (samples.cancelled, "Cancelled", "Cancelled after 17.3 s, before the job had finished."),
         (samples.running, "Running", "Still running: this page shows what is known so far."),
@@ -69,7 +75,7 @@ def test_a_missing_game_without_a_finding_is_still_not_good():
             "Not fully judged",
             "Finished, but 1 check could not be judged: 0 of 1 check is ok.",
         ),
-        (Status.SKIPPED, "Finished", "Finished, with 1 check skipped: 0 of 1 check is ok."),
+        (Status.SKIPPED, "Not fully checked", "Finished, with 1 check skipped: 0 of 1 check is ok."),
         (Status.WARN, "Warning", "Finished with 1 warning: 0 of 1 check is ok."),
         (Status.OK, "All good", "Finished, and nothing had to change: the only check is ok."),
     ],
@@ -103,9 +109,11 @@ def test_a_run_that_went_through_has_no_trouble():
 
 def test_the_command_is_quoted_for_the_shell():
     record = samples.refused()
-    record.inventory = "my inventory; rm -rf /"
-    record.check = True
-    assert verdict.again(record) == "courtkeeper run nba_refresh -i 'my inventory; rm -rf /' --check"
+    record.arguments = ["-i", "my inventory; rm -rf /", "--date", "2026-02-11", "--check", "-e", "k=a 'b'"]
+    command = "courtkeeper run nba_refresh -i 'my inventory; rm -rf /' --date 2026-02-11 --check "
+    command += "-e 'k=a '\"'\"'b'\"'\"''"
+    assert verdict.again(record) == command
+    assert page.build(record).trouble.command == page.build(record).again == command
 
 
 class TestGames:
@@ -127,6 +135,40 @@ class TestGames:
         below = self.view(samples.game(1, "A", "B", (1, 2), **{key: limit - 1e-9})).games[0]
         assert not below.good
         assert "100" not in next(m.shown for m in below.measures if m.status is Status.CRIT)
+
+    def test_a_run_is_judged_by_the_thresholds_it_was_given(self):
+        entry = samples.game(1, "A", "B", (1, 2), completeness=0.72, metadata=0.5)
+        given = {"completeness": 0.7, "box_accuracy": 0.99, "player_consistency": 0.98, "metadata": 0.5}
+        view = self.view(entry, thresholds=given)
+        assert view.games[0].good
+        assert [m.threshold for m in view.games[0].measures] == list(given.values())
+        assert "≥ 70" in view.quality[0]
+        assert not self.view(entry).games[0].good
+        assert not self.view(entry, thresholds={**given, "completeness": 0.8}).games[0].good
+
+    @pytest.mark.parametrize(
+        "odd", [None, 7, "x", [], {"completeness": None}, {"completeness": 95}, {"metadata": True}]
+    )
+    def test_thresholds_that_are_none_are_the_defaults(self, odd):
+        view = self.view(samples.game(1, "A", "B", (1, 2)), thresholds=odd)
+        assert [m.threshold for m in view.games[0].measures] == [0.95, 0.99, 0.98, 1.0]
+
+    def test_an_unverified_game_is_never_good_nor_a_failure(self):
+        entries = [samples.game(i, "A", "B", (1, 2), "unchanged") for i in range(9)]
+        entries += [samples.unverified(9 + i, "NYK", "PHI", (138, 89)) for i in range(2)]
+        view = self.view(*entries)
+        assert games.summary(view, check=False) == "9 of 11 games are good, 2 could not be checked"
+        assert view.status is Status.UNKNOWN
+        assert [(g.word, g.events, g.good) for g in view.shown] == [("unverified", "–", False)] * 2  # noqa: RUF001
+        assert all("stored before" in g.reason for g in view.shown)
+        assert len(view.folded) == 9
+        assert view.folded_title == "9 games were unchanged and good"
+
+    def test_unverified_games_of_earlier_nights_are_not_folded_away(self):
+        entries = [samples.game(i, "A", "B", (1, 2)) for i in range(30)]
+        entries += [samples.unverified(40, "NYK", "PHI", (138, 89)) | {"game_date": "2026-02-04"}]
+        view = self.view(*entries, date_to="2026-02-11")
+        assert view.shown[0].outcome == "unverified"
 
     def test_a_missing_game_shows_unknown_and_not_a_number(self):
         game = self.view(samples.missing(1, "A", "B", (1, 2))).games[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,32 @@ def test_a_proxy_passes_unless_it_holds_a_password() -> None:
     got = scrubbed(https_proxy="http://proxy:3128", HTTP_PROXY="http://u:p@proxy:3128")
     assert got["https_proxy"] == "http://proxy:3128"
     assert "HTTP_PROXY" not in got
+
+
+LOOPBACK = "127.0.0.1,localhost,::1"
+
+
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        ({}, LOOPBACK),
+        ({"no_proxy": "corp.example, localhost"}, "corp.example,localhost,127.0.0.1,::1"),
+        ({"NO_PROXY": "corp.example"}, f"corp.example,{LOOPBACK}"),
+        ({"no_proxy": "a", "NO_PROXY": "b"}, f"a,b,{LOOPBACK}"),
+        ({"no_proxy": "*"}, "*"),
+        ({"no_proxy": ""}, LOOPBACK),
+    ],
+)
+def test_this_machine_is_never_asked_through_a_proxy(given: dict[str, str], passed: str) -> None:
+    got = scrubbed(http_proxy="http://proxy:3128", **given)
+    assert got["no_proxy"] == got["NO_PROXY"] == passed
+
+
+def test_what_asks_the_web_goes_past_the_proxy_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, scrubbed()[name])
+    assert all(urllib.request.proxy_bypass(host) for host in ("127.0.0.1", "localhost", "127.0.0.1:80"))
+    assert not urllib.request.proxy_bypass("cdn.nba.com")
 
 
 def test_a_choice_made_outside_is_kept_except_for_what_the_driver_reads() -> None:

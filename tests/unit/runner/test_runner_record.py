@@ -52,6 +52,7 @@ def test_a_result_with_findings_fills_the_record() -> None:
     r = c.record
     assert [h.finding.status for h in r.findings] == [Status.CRIT]
     assert r.actions == ["insert 603 rows"]
+    assert r.summaries == ["done"]
     assert r.metrics == {"duration_s": 1.5, "rows_upserted": 603}
     assert r.details == {"games": []}
     assert r.diffs == [{"host": "a", "task": "Do it", "before": "", "after": "603 rows"}]
@@ -81,6 +82,43 @@ def test_findings_of_a_failed_task_and_of_a_loop_are_kept() -> None:
     c.take(ended({"findings": [GOOD], "msg": "no"}, event="runner_on_failed"))
     c.take(ended({"results": [{"findings": [GOOD]}, {"findings": [GOOD]}]}))
     assert len(c.record.findings) == 3
+
+
+PARTIAL = {
+    "msg": "The database went away.",
+    "changed": True,
+    "findings": [GOOD],
+    "actions": ["ATL @ CHA (0022500775) loaded"],
+    "metrics": {"games_loaded": 1},
+    "details": {"games": []},
+}
+
+
+@pytest.mark.parametrize("without", ["", "findings", "actions"])
+def test_what_a_task_did_before_it_failed_is_kept(without: str) -> None:
+    c = collector()
+    partial = {key: value for key, value in PARTIAL.items() if key != without}
+    c.take(ended(partial, event="runner_on_failed"))
+    c.take(stats(failures={"a": 1}))
+    r = c.record
+    assert r.changed
+    assert len(r.findings) == len(partial.get("findings", []))
+    assert r.actions == partial.get("actions", [])
+    assert (r.metrics, r.details) == ({"games_loaded": 1}, {"games": []})
+    assert [f.message for f in c.open_failures] == ["The database went away."]
+    assert r.summaries == []  # the failure's message is said as such
+
+
+def test_a_module_that_is_not_ours_adds_no_actions() -> None:
+    c = collector()
+    c.take(ended({"actions": ["opened"], "details": {"x": 1}, "msg": "fine"}))
+    assert (c.record.actions, c.record.details, c.record.summaries) == ([], {}, [])
+
+
+def test_a_change_counts_at_once_and_not_only_at_the_end() -> None:
+    c = collector()
+    c.take(ended({"results": [{"changed": False}, {"changed": True}]}))
+    assert c.record.changed  # a run that is stopped now has no statistics to come
 
 
 def test_names_taken_by_another_host_or_task_say_whose_they_are() -> None:

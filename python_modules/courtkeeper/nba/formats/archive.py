@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from courtkeeper.nba.formats.cdn import person
-from courtkeeper.nba.formats.common import one_line, optional_int, plain_clock_ms
+from courtkeeper.nba.formats.common import one_line, optional_int, period, plain_clock_ms
 from courtkeeper.nba.model import (
     Event,
     Game,
@@ -141,7 +141,7 @@ def _game(game_id: str, home: dict[str, Any], away: dict[str, Any]) -> Game:
         home_score=int(home["PTS"]),
         away_score=int(away["PTS"]),
         # The log rounds minutes a little (239, 241), so the nearest number of overtimes counts.
-        periods=4 + round((minutes - _REGULATION_MINUTES) / _OVERTIME_MINUTES),
+        periods=period(4 + round((minutes - _REGULATION_MINUTES) / _OVERTIME_MINUTES)),
     )
 
 
@@ -232,7 +232,7 @@ def _event(row: dict[str, str], order: int, game: Game) -> Event:
     return Event(
         event_id=int(row["EVENTNUM"]),
         sequence=order,
-        period=int(row["PERIOD"]),
+        period=period(int(row["PERIOD"])),
         clock_ms=plain_clock_ms(row["PCTIMESTRING"]),
         event_type=event_type,
         sub_type={_PERIOD_START: "start", _PERIOD_END: "end"}.get(kind, row["EVENTMSGACTIONTYPE"]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
+from typing import Protocol
 
 import msgspec
 
@@ -13,6 +15,7 @@ from courtkeeper.nba.formats.common import (
     duration_s,
     iso_clock_ms,
     optional_int,
+    period,
 )
 from courtkeeper.nba.model import (
     Event,
@@ -26,8 +29,9 @@ from courtkeeper.nba.model import (
     is_team_id,
 )
 
+_FIRST_SEASON = 1946
 _POINTS = {"2pt": 2, "3pt": 3, "freethrow": 1}
-_STATUS = {1: "scheduled", 2: "live", 3: "final"}
+STATUS = {1: "scheduled", 2: "live", 3: "final"}
 
 
 class _Action(msgspec.Struct, rename="camel"):
@@ -138,11 +142,13 @@ class _Box(msgspec.Struct):
     meta: Meta = msgspec.field(default_factory=Meta)
 
 
-def parse(play_by_play: bytes, box_score: bytes, *, payloads: tuple[str, ...] = ()) -> GameData:
+def parse(
+    play_by_play: bytes, box_score: bytes, *, asked_for: str = "", payloads: tuple[str, ...] = ()
+) -> GameData:
     """Read one game from its two cdn payloads.
 
-    Raises PayloadError where a payload is malformed, empty (`{}`, no actions) or the two
-    are not of the same game.
+    Raises PayloadError where a payload is malformed, empty (`{}`, no actions) or of another game
+    than the other one or than was `asked_for`.
     """
     plays = decode(play_by_play, _PlayByPlay, "play-by-play")
     box = decode(box_score, _Box, "box score")
@@ -151,9 +157,12 @@ def parse(play_by_play: bytes, box_score: bytes, *, payloads: tuple[str, ...] = 
         raise PayloadError(
             f"the play-by-play is of game {plays.game.game_id[:20]}, the box score of {game_id}"
         )
+    if asked_for and game_id != asked_for:
+        raise PayloadError(f"game {asked_for} was asked for, the payload is of {game_id}")
     if not plays.game.actions:
         raise PayloadError("the play-by-play holds no events")
     teams = (box.game.home_team, box.game.away_team)
+    require_lines(teams)
     return GameData(
         game=_game(box.game),
         events=sorted((_event(a) for a in plays.game.actions), key=lambda e: e.sequence),
@@ -166,17 +175,38 @@ def parse(play_by_play: bytes, box_score: bytes, *, payloads: tuple[str, ...] = 
     )
 
 
+class _WithLines(Protocol):
+    @property
+    def team_tricode(self) -> str | None: ...
+    @property
+    def statistics(self) -> Statistics | None: ...
+    @property
+    def players(self) -> Sequence[object]: ...
+
+
+def require_lines(teams: Iterable[_WithLines]) -> None:
+    """Refuse a box score that has nothing to compare events with: it would pass any gate.
+
+    Raises PayloadError.
+    """
+    for team in teams:
+        if team.statistics is None:
+            raise PayloadError(f"the box score has no statistics of {team.team_tricode or 'a team'}")
+        if not team.players:
+            raise PayloadError(f"the box score has no players of {team.team_tricode or 'a team'}")
+
+
 def _game(box: _BoxGame) -> Game:
     return Game(
         game_id=box.game_id,
         game_date=parse_date(box.game_et),
         starts_at=parse_time(box.game_time_utc),
-        status=_STATUS.get(box.game_status, "scheduled"),
+        status=STATUS.get(box.game_status, "scheduled"),
         home=box.home_team.team(),
         away=box.away_team.team(),
         home_score=box.home_team.score,
         away_score=box.away_team.score,
-        periods=box.period,
+        periods=period(box.period) if box.period else None,
         arena=box.arena.arena_name or "",
         attendance=box.attendance,
     )
@@ -188,7 +218,7 @@ def _event(action: _Action) -> Event:
     return Event(
         event_id=action.action_number,
         sequence=action.order_number,
-        period=action.period,
+        period=period(action.period),
         clock_ms=iso_clock_ms(action.clock),
         event_type=action.action_type,
         sub_type=action.sub_type or "",
@@ -249,8 +279,7 @@ def parse_time(text: str) -> datetime | None:
     """An aware UTC time; None if unreadable or the feed's placeholder (year 1 or 1900)."""
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        utc = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    if time.year < 1946:
-        return None
-    return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    return utc if utc.year >= _FIRST_SEASON else None

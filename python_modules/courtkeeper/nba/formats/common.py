@@ -16,6 +16,8 @@ _PLAIN_CLOCK = re.compile(r"(\d{1,3}):(\d{2})(?:\.(\d))?")
 
 # A period lasts twelve minutes, an overtime five.
 PERIOD_MS = 720_000
+# The longest game had six overtimes; the platform's schema has room for ten.
+_MAX_PERIODS = 14
 
 
 def decode(payload: bytes, shape: type[T], what: str) -> T:
@@ -54,6 +56,13 @@ def _bounded(minutes: int, seconds: int, milliseconds: int, clock: str) -> int:
     if total > PERIOD_MS:
         raise PayloadError(f"clock {clock[:20]!r} is longer than a period")
     return total
+
+
+def period(number: int) -> int:
+    """Return a period's number if it can be one (four and up to ten overtimes). Raises PayloadError."""
+    if not 1 <= number <= _MAX_PERIODS:
+        raise PayloadError(f"period {number} is none of 1 to {_MAX_PERIODS}")
+    return number
 
 
 def duration_s(text: str) -> int | None:

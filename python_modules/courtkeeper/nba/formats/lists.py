@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 
 import msgspec
 
-from courtkeeper.nba.formats.cdn import parse_date, parse_time
-from courtkeeper.nba.formats.common import Meta, TeamShape, decode
-from courtkeeper.nba.model import Game, check_game_id
-
-_STATUS = {1: "scheduled", 2: "live", 3: "final"}
+from courtkeeper.nba.formats.cdn import STATUS, parse_date, parse_time
+from courtkeeper.nba.formats.common import Meta, TeamShape, decode, period
+from courtkeeper.nba.model import Game, PayloadError, check_game_id
 
 
 class _Listed(msgspec.Struct, rename="camel"):
@@ -28,7 +27,7 @@ class _Listed(msgspec.Struct, rename="camel"):
     postponed_status: str | None = ""
 
     def game(self) -> Game:
-        status = _STATUS.get(self.game_status, "scheduled")
+        status = STATUS.get(self.game_status, "scheduled")
         if self.postponed_status == "Y" or self.game_status_text.strip() == "PPD":
             status = "postponed"
         known_score = status in ("final", "live")
@@ -41,7 +40,7 @@ class _Listed(msgspec.Struct, rename="camel"):
             away=self.away_team.team(),
             home_score=self.home_team.score if known_score else None,
             away_score=self.away_team.score if known_score else None,
-            periods=self.period or None,
+            periods=period(self.period) if self.period else None,
             arena=self.arena_name or "",
         )
 
@@ -70,12 +69,16 @@ class _SchedulePayload(msgspec.Struct, rename="camel"):
 
 
 class GameList(msgspec.Struct, frozen=True):
-    """The games of the days from `first` to `last` (US Eastern), both included."""
+    """The games of the days from `first` to `last` (US Eastern), both included.
+
+    `skipped` says of each entry that is no game of ours why not.
+    """
 
     first: date
     last: date
     games: list[Game]
     simulated: bool
+    skipped: list[str]
 
     def covers(self, day: date) -> bool:
         """Tell whether this list would name a game played on `day`."""
@@ -86,15 +89,27 @@ def parse_scoreboard(payload: bytes) -> GameList:
     """Read one day's scoreboard, cdn or v3. Raises PayloadError."""
     whole = decode(payload, _ScoreboardPayload, "scoreboard")
     day = whole.scoreboard.game_date
-    games = [msgspec.structs.replace(listed.game(), game_date=day) for listed in whole.scoreboard.games]
-    return GameList(day, day, games, whole.meta.source == "simulated")
+    games, skipped = _games(whole.scoreboard.games)
+    games = [msgspec.structs.replace(game, game_date=day) for game in games]
+    return GameList(day, day, games, whole.meta.source == "simulated", skipped)
 
 
 def parse_schedule(payload: bytes) -> GameList | None:
     """Read a season's schedule; None where it names no game with a date. Raises PayloadError."""
     whole = decode(payload, _SchedulePayload, "schedule")
-    games = [listed.game() for day in whole.league_schedule.game_dates for listed in day.games]
+    games, skipped = _games(listed for day in whole.league_schedule.game_dates for listed in day.games)
     days = [game.game_date for game in games if game.game_date]
     if not days:
         return None
-    return GameList(min(days), max(days), games, whole.meta.source == "simulated")
+    return GameList(min(days), max(days), games, whole.meta.source == "simulated", skipped)
+
+
+def _games(entries: Iterable[_Listed]) -> tuple[list[Game], list[str]]:
+    """The entries that are games, and why the others are not: one odd entry costs no night."""
+    games, skipped = [], []
+    for entry in entries:
+        try:
+            games.append(entry.game())
+        except PayloadError as error:
+            skipped.append(f"an entry of a list was passed over: {error}")
+    return games, skipped

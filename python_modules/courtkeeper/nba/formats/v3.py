@@ -11,8 +11,16 @@ from collections import defaultdict
 
 import msgspec
 
-from courtkeeper.nba.formats.cdn import Statistics, person
-from courtkeeper.nba.formats.common import Meta, TeamShape, decode, duration_s, iso_clock_ms, optional_int
+from courtkeeper.nba.formats.cdn import Statistics, person, require_lines
+from courtkeeper.nba.formats.common import (
+    Meta,
+    TeamShape,
+    decode,
+    duration_s,
+    iso_clock_ms,
+    optional_int,
+    period,
+)
 from courtkeeper.nba.model import (
     Event,
     Game,
@@ -113,6 +121,7 @@ def parse(play_by_play: bytes, box_score: bytes, listed: Game, *, payloads: tupl
     if not plays.game.actions:
         raise PayloadError("the play-by-play holds no events")
     teams = (box.home_team, box.away_team)
+    require_lines(teams)
     names = _names(teams)
     home_points, away_points = (t.statistics.points if t.statistics else None for t in teams)
     return GameData(
@@ -142,7 +151,7 @@ def _event(action: _Action, names: _Names) -> Event:
     return Event(
         event_id=action.action_id,
         sequence=action.action_id,
-        period=action.period,
+        period=period(action.period),
         clock_ms=iso_clock_ms(action.clock),
         event_type=event_type,
         sub_type=action.sub_type,

@@ -141,7 +141,7 @@ CREATE TABLE refresh_runs (
     date_to     date,
     source      text NOT NULL,
     simulated   boolean NOT NULL DEFAULT false,
-    status      text NOT NULL CHECK (status IN ('running', 'finished', 'failed', 'interrupted')),
+    status      text NOT NULL CHECK (status IN ('running', 'finished', 'incomplete', 'failed', 'interrupted')),
     metrics     jsonb NOT NULL DEFAULT '{}',
     CHECK (finished_at >= started_at),
     CHECK (date_to >= date_from),

@@ -24,12 +24,15 @@ def require_library(module: AnsibleModule) -> None:
 
 
 def finish(module: AnsibleModule, work: Callable[[], Result]) -> None:
-    """Do the work and end the module with its result, or with its error's one sentence."""
+    """Do the work and end the module with its result, or with its error's one sentence.
+
+    Where work was done before an error, the failure says what: the world has changed by it.
+    """
     try:
         result = work()
-    except ConfigurationError as error:
-        module.fail_json(msg=str(error), configuration_error=True)
     except CourtkeeperError as error:
-        module.fail_json(msg=str(error), configuration_error=False)
+        done = error.partial.to_builtins() if error.partial else {}
+        wrong = isinstance(error, ConfigurationError)
+        module.fail_json(**{**done, "msg": str(error), "configuration_error": wrong})
     else:
         module.exit_json(**result.to_builtins())

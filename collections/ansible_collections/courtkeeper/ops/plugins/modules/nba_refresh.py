@@ -182,7 +182,7 @@ findings:
   description: What was found, each with its status, a sentence and what would mend it.
   type: list
   elements: dict
-  returned: success
+  returned: always
 actions:
   description: What was done, or in check mode would be done.
   type: list
@@ -202,14 +202,15 @@ configuration_error:
   returned: failure
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
 
 try:
     from courtkeeper import progress
-    from courtkeeper.nba.refresh import parse_day, refresh, settings_from
+    from courtkeeper.nba.refresh import refresh
+    from courtkeeper.nba.settings import days_to_refresh, settings_from
 except ImportError:
     pass  # require_library says so in one sentence
 
@@ -284,8 +285,7 @@ def run(parameters, check):
     settings = settings_from(parameters)
     first = last = None
     if parameters["date"] or not settings.archive:
-        last = parse_day(parameters["date"], now=now)
-        first = last - timedelta(days=parameters["look_back_days"])
+        first, last = days_to_refresh(parameters["date"], parameters["look_back_days"], now=now)
     return refresh(
         settings,
         first=first,
