@@ -220,8 +220,9 @@ def _games(record: RunRecord) -> games.GamesView | None:
 def _no_change(record: RunRecord) -> str:
     """Say what an empty list of actions means; a run that broke off may have done what it could not tell."""
     if record.changed:
-        verb = "would change" if record.check else "changed"
-        return f"Something {verb}, but no action was recorded."
+        # Ansible calls a command that failed changed as well: it cannot know what came of it.
+        verb = "changed" if record.status is RunStatus.OK else "may have changed"
+        return f"Something {'would change' if record.check else verb}, but no action was recorded."
     if record.check:
         return "Nothing would change."
     if record.status in {RunStatus.OK, RunStatus.REFUSED}:

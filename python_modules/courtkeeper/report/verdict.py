@@ -69,7 +69,8 @@ def judge(record: RunRecord, *, clause: str = "", part: Status = Status.OK) -> V
     status = worse(record.worst, Status.WARN if part is Status.CRIT else part)
     clause = clause or _checks(counts)
     if not clause and not record.findings:
-        did = "it changed what is listed below" if record.changed else "nothing was changed"
+        verb = "would change" if record.check else "changed"
+        did = f"it {verb} what is listed below" if record.changed else "nothing was changed"
         return Verdict(Status.SKIPPED, "Finished", _opening(record), f"nothing was checked, {did}")
     return Verdict(status, _badge(status), _lead(record, counts, status), clause)
 
@@ -197,7 +198,7 @@ def _done_before(record: RunRecord) -> str:
     if record.check or not (record.changed or record.actions):
         return ""
     if not record.actions:
-        return "Something was changed before that, but no action was recorded."
+        return "Something may have been changed before that, but no action was recorded."
     verb = "was" if len(record.actions) == 1 else "were"
     return f"Before that, {text.plural(len(record.actions), 'action')} {verb} done: see “What changed” below."
 

@@ -217,7 +217,7 @@ def test_what_was_done_before_a_failure_is_shown():
     assert "NYK @ PHI (0022500777)" in text
     record.actions, record.diffs = [], []
     text = outline(lambda: record).text
-    assert "Something was changed before that, but no action was recorded." in text
+    assert "Something may have been changed before that, but no action was recorded." in text
     assert "othing was changed" not in text
     record.check = True
     assert "Something would change, but no action was recorded." in outline(lambda: record).text
