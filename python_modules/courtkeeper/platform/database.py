@@ -16,6 +16,10 @@ from courtkeeper.platform.postgres import ADMIN
 DATABASE = "nba"
 APPLICATION = "courtkeeper"
 API = "platform_api"
+WRONG_PASSWORD = (
+    f"The platform's Postgres refuses the password of {ADMIN} in secrets.json: restore that file, "
+    "or remove it and run `courtkeeper platform up`, which makes new passwords for the same data."
+)
 _HERE = Path(__file__).parent
 
 
@@ -74,10 +78,7 @@ def ensure(address: Address, passwords: Passwords) -> list[str]:
         )
     except psycopg.OperationalError as error:
         if "password authentication failed" in str(error):
-            raise ConfigurationError(
-                f"The platform's Postgres refuses the password of {ADMIN} in secrets.json: "
-                "restore that file, or begin anew with `courtkeeper platform down --remove-data`."
-            ) from None
+            raise ConfigurationError(WRONG_PASSWORD) from None
         raise CourtkeeperError(f"The platform's Postgres does not answer: {error}") from None
     except psycopg.Error as error:
         raise CourtkeeperError(f"The platform's database cannot be set up: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from courtkeeper.findings import ConfigurationError, CourtkeeperError
 
 ROOT_VARIABLE = "COURTKEEPER_ROOT"
 _LOCK_TIMEOUT_S = 180.0
+# What no configuration file of ours can hold: control characters, and bytes that are not UTF-8.
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Layout:
@@ -66,10 +69,22 @@ def find_root(start: Path, environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def require_directory(path: Path, origin: str) -> Path:
-    """Return `path` made absolute; raise ConfigurationError, naming `origin`, if it is no directory."""
-    if not path.is_dir():
-        raise ConfigurationError(f"{origin} names {path}, which is no directory.")
-    return path.resolve()
+    """Return `path` made absolute.
+
+    Raises ConfigurationError, naming `origin`, if it is no directory or one that no server could be told.
+    """
+    try:
+        found = path.resolve() if path.is_dir() else None
+    except (OSError, ValueError):  # too long, or a zero byte
+        found = None
+    if found is None:
+        raise ConfigurationError(f"{origin} names {str(path)!r}, which is no directory.")
+    if _UNWRITABLE.search(str(found)):
+        raise ConfigurationError(
+            f"{origin} is {str(found)!r}: Postgres cannot work where a directory's name has a line break or "
+            "another control character, or is not UTF-8. Rename it."
+        )
+    return found
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:

@@ -118,6 +118,8 @@ class PostgresPart(Part):
             ADMIN, self._secrets.database_admin_password, "postgres", timeout_s=2
         )
         reason = database.answers(dsn)
+        if "password authentication failed" in reason:
+            return database.WRONG_PASSWORD
         return f"Postgres does not answer: {reason}" if reason else ""
 
     def stop(self, identity: Identity) -> bool:
@@ -142,7 +144,7 @@ class CachePart(Part):
         self.server.port = port
 
     def wanted(self) -> str:
-        return f"{self.server.argv}\n{self.port}"
+        return self.server.wanted()
 
     def stray(self) -> Identity | None:
         return self.server.running()
@@ -263,7 +265,7 @@ class FeedPart(PythonPart):
         """Faults that a person wrote into the file stay: that is how they are injected."""
         try:
             return json.loads(self.config.read_bytes()).get("faults", [])
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             return []
 
 

@@ -165,6 +165,11 @@ class Postgres:
 
     def initialise(self, password: str) -> None:
         """Make the data directory with `password` for the superuser. Raises CourtkeeperError."""
+        if self.data.exists():
+            raise CourtkeeperError(
+                f"{self.data} is damaged (it has no PG_VERSION): restore it, or begin anew with "
+                "`courtkeeper platform down --remove-data`."
+            )
         for interrupted in self.home.glob("data.part-*"):  # nothing of value can be in it
             shutil.rmtree(interrupted, ignore_errors=True)
         # A name of its own: an initdb that outlived its killed `up` may still be writing to the last one.
@@ -185,11 +190,29 @@ class Postgres:
         (part / "pg_hba.conf").write_text(_HBA.format(admin=ADMIN), encoding="utf-8")
         part.rename(self.data)
 
+    def set_password(self, password: str) -> None:
+        """Give the superuser a new password, for when nobody knows the old one. Raises CourtkeeperError.
+
+        No server may run. It is done in single-user mode, which reads its input and listens nowhere.
+        """
+        self._make_ready()
+        done = processes.run(
+            [
+                self.bin_dir / "postgres", "--single", "-D", self.data, "-c", "exit_on_error=on",
+                # So that the statement is kept nowhere: not by pg_stat_statements, not with an error.
+                "-c", "shared_preload_libraries=", "-c", "log_min_error_statement=panic",
+                "-c", "log_statement=none", "-c", "log_min_duration_statement=-1", "postgres",
+            ],
+            self.account,
+            given=f"ALTER ROLE {ADMIN} PASSWORD '{password}'\n",
+        )  # fmt: skip
+        if done.returncode != 0:
+            reason = done.stderr.strip().splitlines() or ["no reason given"]
+            raise CourtkeeperError(f"Postgres cannot set a new password in {self.data}: {reason[-1]}")
+
     def start(self) -> Identity:
         """Start the server and return its postmaster; it may not answer yet. Raises CourtkeeperError."""
-        self.require_same_major()
-        self._clear_the_way()
-        self._write(self.data / "courtkeeper.conf", self.configuration)
+        self._make_ready()
         return processes.spawn(
             [self.bin_dir / "postgres", "-D", self.data], log=self.log, account=self.account
         )
@@ -223,13 +246,18 @@ class Postgres:
 
     def require_same_major(self) -> None:
         """Raise ConfigurationError if the data were made by another major version than `bin_dir` is."""
-        made_by = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
+        made_by = (self.data / "PG_VERSION").read_text(encoding="ascii", errors="replace").strip()
         ours = major_version(self.bin_dir)
         if made_by != str(ours):
             raise ConfigurationError(
                 f"{self.data} was made by Postgres {made_by}, but {self.bin_dir} is {ours}: "
                 f"name the programs of version {made_by} with --postgres-bin."
             )
+
+    def _make_ready(self) -> None:
+        self.require_same_major()
+        self._clear_the_way()
+        self._write(self.data / "courtkeeper.conf", self.configuration)
 
     def _clear_the_way(self) -> None:
         """Wait for the backends of a killed server to leave, and take its lock files away."""

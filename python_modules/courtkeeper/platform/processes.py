@@ -116,8 +116,10 @@ def spawn(
     return identity
 
 
-def run(argv: Sequence[str | Path], account: Account | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a short command to its end, as `account` where given, and return its output.
+def run(
+    argv: Sequence[str | Path], account: Account | None = None, *, given: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a short command to its end, as `account` where given and with `given` to read; return its output.
 
     What cannot even be executed (by that account) returns 126, as in a shell.
     """
@@ -125,7 +127,7 @@ def run(argv: Sequence[str | Path], account: Account | None = None) -> subproces
     try:
         return subprocess.run(
             words,
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
             errors="replace",

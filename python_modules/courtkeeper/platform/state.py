@@ -6,7 +6,7 @@ import secrets
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -15,6 +15,16 @@ from courtkeeper.platform.files import Layout, write_whole
 from courtkeeper.platform.processes import Identity
 
 T = TypeVar("T")
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+# Beside this file, or the place made for a checkout that Postgres's own user cannot enter.
+PostgresHome = Annotated[
+    str, msgspec.Meta(pattern=r"\A(postgres|/var/lib/courtkeeper/[^/]*-[^/]+/postgres)\Z")
+]
+
+
+class DamagedError(ConfigurationError):
+    """One of our files is not what it should be."""
 
 
 class PostgresState(msgspec.Struct, kw_only=True):
@@ -82,8 +92,8 @@ class Settings(msgspec.Struct, kw_only=True):
     """`settings.json`: what was chosen at the first `up` and stays. `root` is the checkout it was made in."""
 
     root: str
-    ports: dict[str, int] = msgspec.field(default_factory=dict)
-    postgres_home: str | None = None  # relative to the platform's directory, or elsewhere on the machine
+    ports: dict[str, Port] = msgspec.field(default_factory=dict)
+    postgres_home: PostgresHome | None = None
     postgres_bin: str | None = None  # null: the wheel
     first_night: date | None = None
     seed: int = 1
@@ -161,7 +171,7 @@ def read_secrets(root: Path) -> Secrets:
 def read(path: Path, kind: type[T]) -> T | None:
     """Return the content of one of our JSON files; None if there is no such file.
 
-    Raises ConfigurationError if it is not what it should be.
+    Raises ConfigurationError: DamagedError if it is not what it should be.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
@@ -169,10 +179,13 @@ def read(path: Path, kind: type[T]) -> T | None:
         return None
     except PermissionError:
         raise ConfigurationError(f"{path} may be read only by its owner: run this as that user.") from None
-    except msgspec.DecodeError as error:
-        raise ConfigurationError(
-            f"{path} is damaged ({error}): restore it, or remove it and run `courtkeeper platform up`."
-        ) from None
+    except OSError as error:  # a directory in its place
+        reason = error.strerror
+    except (ValueError, RecursionError) as error:  # also what msgspec raises
+        reason = str(error)
+    raise DamagedError(
+        f"{path} is damaged ({reason}): restore it, or remove it and run `courtkeeper platform up`."
+    )
 
 
 def write(path: Path, value: object, mode: int = 0o644) -> bool:

@@ -9,8 +9,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,7 @@ from courtkeeper.platform.postgres import ADMIN, Postgres
 from courtkeeper.platform.state import (
     ApiState,
     CacheState,
+    DamagedError,
     FeedState,
     Health,
     PartStatus,
@@ -37,6 +38,7 @@ from courtkeeper.platform.state import (
     Secrets,
     Settings,
     State,
+    T,
     new_secrets,
     read,
     write,
@@ -50,6 +52,7 @@ RECORDED_VARIABLE = "COURTKEEPER_RECORDED"
 _RECORDED_SCOREBOARD = "recorded/cdn.nba.com/static/json/liveData/scoreboard/todaysScoreboard_00.json"
 # Where the data of a checkout goes that Postgres's own user cannot enter (only as root).
 _ELSEWHERE = Path("/var/lib/courtkeeper")
+_WHOSE = "The Postgres of the courtkeeper checkout {}\n"
 _HUNG_S = 5.0  # a running part that has not answered for so long is restarted
 _ROUNDS = 3  # a port may be taken between our choosing and our listening
 
@@ -103,8 +106,7 @@ def bring_up(
     night = (now or datetime.now(UTC)).astimezone(ZoneInfo("America/New_York")).date() - timedelta(days=1)
     recorded = _recorded_dir(layout.root, feed_kind, recorded_dir)
     recorded_night = _recorded_night(recorded) if recorded else None
-    layout.create()
-    with exclusive(layout.lock, lambda: progress("Waiting for another `courtkeeper platform` to finish")):
+    with _in_words(), _alone(layout, progress, create=True):
         supervisor = _Supervisor(layout, progress)
         supervisor.configure(recorded, postgres_bin, night, parts)
         return supervisor.up(recorded_night or night)
@@ -120,8 +122,8 @@ def status(root: Path) -> PlatformStatus:
     if not layout.settings.exists():
         return PlatformStatus(root=str(layout.root), parts=[_never_started(name) for name in PORT_NAMES])
     layout.require_owner()
-    supervisor = _Supervisor(layout, lambda _: None)
-    return PlatformStatus(root=str(layout.root), parts=supervisor.status())
+    with _in_words():
+        return PlatformStatus(root=str(layout.root), parts=_Supervisor(layout, lambda _: None).status())
 
 
 def down(root: Path, *, remove_data: bool = False, progress: Progress = lambda _: None) -> list[str]:
@@ -134,24 +136,46 @@ def down(root: Path, *, remove_data: bool = False, progress: Progress = lambda _
     layout = Layout(root)
     if not layout.base.exists():
         return []
-    layout.require_owner()
-    with exclusive(layout.lock, lambda: progress("Waiting for another `courtkeeper platform` to finish")):
-        supervisor = _Supervisor(layout, progress)
+    with _in_words(), _alone(layout, progress):
+        supervisor = _Supervisor(layout, progress, damaged=True)
         actions = supervisor.down()
         if remove_data:
             actions += supervisor.remove_data()
         return actions
 
 
-class _Supervisor:
-    """One command's work on one checkout, under its lock."""
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Say what the operating system refuses in one sentence, such as a directory where a file should be."""
+    try:
+        yield
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise CourtkeeperError(f"{place}{error.strerror or error}. Mend that, and run this again.") from error
 
-    def __init__(self, layout: Layout, progress: Progress) -> None:
+
+@contextmanager
+def _alone(layout: Layout, progress: Progress, *, create: bool = False) -> Iterator[None]:
+    """Hold the lock of the platform's directory, which is ours or is refused."""
+    if create:
+        layout.create()
+    layout.require_owner()
+    with exclusive(layout.lock, lambda: progress("Waiting for another `courtkeeper platform` to finish")):
+        yield
+
+
+class _Supervisor:
+    """One command's work on one checkout, under its lock.
+
+    `damaged`: go on without a settings.json that cannot be read, which is enough to stop and to remove.
+    """
+
+    def __init__(self, layout: Layout, progress: Progress, *, damaged: bool = False) -> None:
         self._layout = layout
         self._progress = progress
         self._actions: list[str] = []
         self._started: set[str] = set()
-        self._settings = _adopt_settings(layout)
+        self._settings = _adopt_settings(layout, damaged=damaged)
         self._records = _adopt_records(layout)
         self._parts: list[Part] = []
         self._secrets = Secrets("", "", "", "")  # enough to stop what runs
@@ -174,11 +198,14 @@ class _Supervisor:
         account = processes.unprivileged_account()
         home = postgres.place_home(self._home() or self._layout.base / "postgres", self._elsewhere, account)
         settings.postgres_home = self._portable(home)
-        self._secrets = self._ensure_secrets(home)
+        secrets = self._read_secrets()
+        self._secrets = secrets or new_secrets()
         parts = self._build(self._secrets, home, postgres.reachable_bin_dir(bin_dir, home, account), recorded)
         server = parts[0].server
         if server.initialised:
             server.require_same_major()
+        if not secrets:
+            self._renew_secrets(parts[0])
         write(self._layout.settings, settings)
         self._parts = [part for part in parts if part.name in names]
 
@@ -217,29 +244,40 @@ class _Supervisor:
 
     def _elsewhere(self) -> Path:
         _ELSEWHERE.mkdir(mode=0o755, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f"{self._layout.root.name}-", dir=_ELSEWHERE))
+        place = Path(tempfile.mkdtemp(prefix=f"{self._layout.root.name[:40]}-", dir=_ELSEWHERE))
         place.chmod(0o755)
-        (place / "README").write_text(f"The Postgres of the courtkeeper checkout {self._layout.root}\n")
+        (place / "README").write_text(_WHOSE.format(self._layout.root), encoding="utf-8")
         self._did(
             f"Postgres runs as `nobody`, who cannot enter {self._layout.base}: its files are in {place}"
         )
         return place / "postgres"
 
-    def _ensure_secrets(self, home: Path) -> Secrets:
+    def _read_secrets(self) -> Secrets | None:
+        """Return the passwords; None if they are lost or were never made."""
         path = self._layout.secrets
-        found = read(path, Secrets)
-        if found is None:
-            if (home / "data").exists():
-                raise ConfigurationError(
-                    f"{path} is gone, but {home / 'data'} still wants its passwords: restore that file, "
-                    "or begin anew with `courtkeeper platform down --remove-data`."
-                )
-            found = new_secrets()
-            write(path, found, 0o600)
-        elif path.stat().st_mode & 0o077:
+        try:
+            found = read(path, Secrets)
+        except DamagedError:
+            return None
+        if found and path.stat().st_mode & 0o077:
             path.chmod(0o600)
             self._did(f"{path} was open to other users: now it is not")
         return found
+
+    def _renew_secrets(self, database: PostgresPart) -> None:
+        """Write the new passwords; data that still want the old ones get theirs first.
+
+        The other roles', the cache's and the API's follow when these are started.
+        """
+        path = self._layout.secrets
+        if database.server.initialised:
+            if identity := self._running(database):
+                self._stop(database, identity)
+            database.server.set_password(self._secrets.database_admin_password)
+            self._did(f"{path} was lost: all passwords are new, the data are the same")
+        if path.exists():
+            path.rename(path.with_name(f"{path.name}.damaged-{time.time_ns()}"))
+        write(path, self._secrets, 0o600)
 
     # -- up -------------------------------------------------------------------------------------
 
@@ -388,11 +426,10 @@ class _Supervisor:
 
     def down(self) -> list[str]:
         # The state is the claim that the platform is up: it goes first.
-        self._layout.state.unlink(missing_ok=True)
+        with suppress(IsADirectoryError):
+            self._layout.state.unlink(missing_ok=True)
         for part in reversed(self._known_parts()):
-            record = self._records.parts.get(part.name)
-            identity = record.identity if record and processes.is_alive(record.identity) else part.stray()
-            if identity:
+            if identity := self._running(part):
                 self._stop(part, identity)
                 self._did(f"stopped {part.title} (pid {identity.pid})")
             if self._records.parts.pop(part.name, None):
@@ -400,14 +437,9 @@ class _Supervisor:
         return self._actions
 
     def remove_data(self) -> list[str]:
-        doomed = [self._layout.base]
-        home = self._home()
-        if home and home.parent.parent == _ELSEWHERE:
-            doomed.insert(0, home.parent)
-        for directory in doomed:
-            if directory.exists():
-                shutil.rmtree(directory)
-                self._did(f"removed {directory}")
+        for directory in (*_places(self._layout.root), self._layout.base):
+            shutil.rmtree(directory)
+            self._did(f"removed {directory}")
         with suppress(OSError):  # other checkouts may have theirs there
             _ELSEWHERE.rmdir()
         return self._actions
@@ -417,6 +449,10 @@ class _Supervisor:
         self._settings.ports = dict.fromkeys(PORT_NAMES, 0) | self._settings.ports
         home = self._home() or self._layout.base / "postgres"
         return self._build(self._secrets, home, Path(), None)
+
+    def _running(self, part: Part) -> processes.Identity | None:
+        record = self._records.parts.get(part.name)
+        return record.identity if record and processes.is_alive(record.identity) else part.stray()
 
     def _stop(self, part: Part, identity: processes.Identity) -> None:
         if not part.stop(identity):
@@ -432,8 +468,13 @@ class _Supervisor:
         self._progress(action[0].upper() + action[1:])
 
 
-def _adopt_settings(layout: Layout) -> Settings:
-    settings = read(layout.settings, Settings) or Settings(root=str(layout.root))
+def _adopt_settings(layout: Layout, *, damaged: bool) -> Settings:
+    settings = (_whole if damaged else read)(layout.settings, Settings)
+    if settings is None:
+        settings = Settings(root=str(layout.root))
+        # Lost, but not the rest: what we have elsewhere is found by what it says.
+        if layout.records.exists() and (places := _places(layout.root)):
+            settings.postgres_home = str(places[-1] / "postgres")
     if settings.root != str(layout.root):
         # The checkout was moved or copied. What lies beside us is ours; what lies elsewhere may still be
         # the original's.
@@ -444,11 +485,29 @@ def _adopt_settings(layout: Layout) -> Settings:
 
 
 def _adopt_records(layout: Layout) -> Records:
-    records = read(layout.records, Records) or Records(str(layout.root))
+    # Without them every process is still found, by its own exact place or command.
+    records = _whole(layout.records, Records) or Records(str(layout.root))
     if records.root != str(layout.root):
-        copied = Layout(Path(records.root)).records.exists()  # then these are the original's processes
+        copied = True  # then these are the original's processes
+        with suppress(OSError, ValueError):
+            copied = Layout(Path(records.root)).records.exists()
         records = Records(str(layout.root), {} if copied else records.parts)
     return records
+
+
+def _whole(path: Path, kind: type[T]) -> T | None:
+    """Read one of our files; one that is damaged is as good as none."""
+    try:
+        return read(path, kind)
+    except DamagedError:
+        return None
+
+
+def _places(root: Path) -> list[Path]:
+    """Return what the checkout has outside of itself, the newest last: each place says whose it is."""
+    whose = _WHOSE.format(root).encode()
+    found = [readme for readme in _ELSEWHERE.glob("*/README") if readme.read_bytes() == whose]
+    return [readme.parent for readme in sorted(found, key=lambda readme: readme.stat().st_mtime_ns)]
 
 
 def _never_started(name: str) -> PartStatus:

@@ -18,16 +18,17 @@ from courtkeeper.platform.processes import Identity
 # The append-only file, because a snapshot would bring back what was invalidated after it was taken.
 # volatile-lru evicts only what has a time to live: payloads, never the generation counters.
 _CONFIGURATION = """\
-# Written by courtkeeper once; afterwards only `port` is kept right. CONFIG REWRITE may change the rest.
-bind {host}
-port {port}
+# Written by courtkeeper once; later only bind, port, dir and requirepass are kept right. CONFIG REWRITE may
+# change the rest.
+bind
+port
 protected-mode yes
 daemonize no
 supervised no
 logfile ""
 loglevel notice
-dir {directory}
-requirepass {password}
+dir
+requirepass
 databases 16
 appendonly yes
 appendfsync everysec
@@ -68,8 +69,16 @@ class Valkey:
 
     @property
     def argv(self) -> list[str]:
-        """The command; the password is in the file it names."""
-        return [str(server_program()), str(self.config)]
+        """The command, to be run in `home`; the password is in the file it names.
+
+        Valkey makes a relative name absolute and expands it as a glob: where a directory is called `a[1]` it
+        would find no file, and start with no configuration and no password. This name is the same everywhere.
+        """
+        return [str(server_program()), f"/proc/self/cwd/{self.config.name}"]
+
+    def wanted(self) -> str:
+        """Return all that a running server must have been started with; it holds the password."""
+        return f"{self.argv}\n{self.home}\n{self.port}\n{self._password}"
 
     def start(self) -> Identity:
         """Start the server; it may not answer yet. Raises CourtkeeperError."""
@@ -102,14 +111,23 @@ class Valkey:
         return f"The cache refuses us: {(first if first != '+OK' else second).strip().lstrip('-')}."
 
     def _configuration(self) -> str:
-        if self.config.exists():
-            text = self.config.read_text(encoding="utf-8")
-            # What may have moved: our port, and the checkout itself.
-            text = re.sub(r"(?m)^port .*$", f"port {self.port}", text)
-            return re.sub(r"(?m)^dir .*$", lambda _: f"dir {_quote(str(self.home))}", text)
-        return _CONFIGURATION.format(
-            host=HOST, port=self.port, directory=_quote(str(self.home)), password=_quote(self._password)
-        )
+        try:
+            text = self.config.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            text = _CONFIGURATION
+        ours = {
+            "bind": HOST,
+            "port": str(self.port),
+            "dir": _quote(str(self.home)),
+            "requirepass": _quote(self._password),
+        }
+        if f"requirepass {ours['requirepass']}\n" not in text:  # CONFIG REWRITE keeps the old one here too
+            text = re.sub(r"(?m)^user default .*\n", "", text)
+        for name, value in ours.items():
+            line = f"{name} {value}"
+            text, found = re.subn(rf"(?m)^{name}( .*)?$", lambda _, line=line: line, text)
+            text += "" if found else f"\n{line}\n"
+        return text
 
 
 def _quote(value: str) -> str:

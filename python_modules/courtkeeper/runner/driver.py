@@ -115,7 +115,7 @@ def _check(request: RunOptions, now: datetime) -> _Plan:
     inventory = options.find_inventory(root, request.inventory)
     options.check_extra_vars(request.extra_vars)
     check_role_variables(request.extra_vars, root, playbook)
-    if request.timeout_s is not None and request.timeout_s <= 0:
+    if request.timeout_s is not None and not request.timeout_s > 0:  # also not a number
         raise ConfigurationError(f"A time limit of {request.timeout_s:g} s leaves no time: give more than 0.")
     if request.limit is not None and not request.limit.strip():
         raise ConfigurationError("--limit is empty: name a host or a group of the inventory.")
@@ -271,6 +271,7 @@ class _Supervisor:
             os.environ, root=self.plan.root, run_dir=self.run_dir, private=self.private, path=self.plan.path
         )
         config.env = {**given, **{name: config.env[name] for name in _RUNNERS_OWN if name in config.env}}
+        config.command = [*environment.dying_with_us(self.plan.path), *config.command]
         config.suppress_output_file = True
         config.pexpect_timeout = 0.5  # how often it asks whether to cancel; its default is 5 s
 

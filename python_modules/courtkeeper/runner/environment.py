@@ -21,7 +21,11 @@ _PROXIES = {"http_proxy", "https_proxy", "no_proxy", "all_proxy"}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SECRET_NAME = re.compile(r"(PASS|PASSWORD|PASSPHRASE|TOKEN|SECRET)$")
 # Set by the driver itself; a value from outside would change what the run means or how it is read.
-_OURS = {"ANSIBLE_CONFIG", "ANSIBLE_STDOUT_CALLBACK", "ANSIBLE_FORCE_COLOR"}
+_OURS = {
+    "ANSIBLE_CONFIG", "ANSIBLE_STDOUT_CALLBACK", "ANSIBLE_FORCE_COLOR",
+    # Both would leave a module's arguments, passwords among them, in a file.
+    "ANSIBLE_PIPELINING", "ANSIBLE_KEEP_REMOTE_FILES",
+}  # fmt: skip
 
 
 def ansible_playbook(environ: Mapping[str, str]) -> tuple[Path, str]:
@@ -37,6 +41,15 @@ def ansible_playbook(environ: Mapping[str, str]) -> tuple[Path, str]:
             "run `pip install 'courtkeeper[driver]'` in the environment that courtkeeper runs in."
         )
     return Path(found), path
+
+
+def dying_with_us(path: str) -> list[str]:
+    """Return what to put before a command so that it ends when we are killed (Linux, util-linux).
+
+    A driver killed in its first second would leave an ansible-playbook waiting for its variables for ever.
+    """
+    setpriv = shutil.which("setpriv", path=path)
+    return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
 
 
 def scrubbed(

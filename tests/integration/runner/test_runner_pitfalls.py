@@ -317,7 +317,7 @@ def test_pitfall_6_what_a_dead_driver_left_is_ended_and_marked(run: Run, checkou
     driver.wait()
     dead = next(r for r in reversed(records(checkout)) if r.job == "long")
     assert dead.status is RunStatus.RUNNING
-    assert started(token)
+    assert with_word(token)  # ansible ended with its driver; what had left its session did not
     run("nobody", clock=lambda: datetime(2030, 1, 1, tzinfo=UTC))
     closed = record.read(checkout / "var/runs" / dead.run_id / "run.json")
     assert nothing_left(checkout / "var/runs" / dead.run_id, token)
@@ -325,6 +325,21 @@ def test_pitfall_6_what_a_dead_driver_left_is_ended_and_marked(run: Run, checkou
     assert closed.message.startswith("The driver died before the run ended; ")
     assert closed.finished_at == datetime(2030, 1, 1, tzinfo=UTC)
     assert not (checkout / "var/runs" / dead.run_id / "private").exists()
+
+
+def test_pitfall_6_a_driver_killed_at_once_leaves_no_ansible_waiting(checkout: Path, token: str) -> None:
+    argv, how = command(checkout, "run", "long", "-i", "x", "--limit", "here", "-e", f"token={token}", "-q")
+    before = {path.name for path in (checkout / "var/runs").glob("*-long-*")}
+
+    def ours() -> list[processes.Process]:
+        new = {path for path in (checkout / "var/runs").glob("*-long-*") if path.name not in before}
+        return [process for path in new for process in processes.of_run(path)]
+
+    driver = subprocess.Popen(argv, **how)
+    until(ours)
+    driver.kill()
+    driver.wait()
+    until(lambda: not ours())
 
 
 def test_pitfall_7_a_run_leaves_its_record_and_its_output_and_no_file_per_event(run: Run) -> None:

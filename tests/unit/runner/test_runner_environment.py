@@ -77,13 +77,17 @@ def test_what_asks_the_web_goes_past_the_proxy_on_this_machine(monkeypatch: pyte
 
 def test_a_choice_made_outside_is_kept_except_for_what_the_driver_reads() -> None:
     got = scrubbed(
+        ANSIBLE_FORKS="7",
         ANSIBLE_PIPELINING="False",
+        ANSIBLE_KEEP_REMOTE_FILES="1",
         ANSIBLE_STDOUT_CALLBACK="json",
         ANSIBLE_FORCE_COLOR="1",
         ANSIBLE_CONFIG="/elsewhere/ansible.cfg",
     )
     assert got["ANSIBLE_CONFIG"] == "/r/ansible.cfg"  # a checkout's jobs run by its own settings
-    assert got["ANSIBLE_PIPELINING"] == "False"
+    assert got["ANSIBLE_FORKS"] == "7"
+    assert got["ANSIBLE_PIPELINING"] == "True"
+    assert "ANSIBLE_KEEP_REMOTE_FILES" not in got
     assert "ANSIBLE_STDOUT_CALLBACK" not in got
     assert "ANSIBLE_FORCE_COLOR" not in got
 

@@ -55,5 +55,5 @@ def load(path: Path) -> ApiConfig:
         return msgspec.json.decode(path.read_bytes(), type=ApiConfig)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # also what msgspec raises
         raise ConfigurationError(f"{path} is no configuration of the API: {error}.") from None

@@ -26,12 +26,13 @@ _FRESHNESS = _statement("freshness")
 
 
 class Freshness(NamedTuple):
-    """When data last came in, and how many issues are open."""
+    """When data last came in, how many issues are open, and how the newest refresh that has ended did."""
 
     last_refresh: datetime | None
     newest_final_game: date | None
     open_warn: int
     open_crit: int
+    newest_run: str | None
 
 
 class Database:

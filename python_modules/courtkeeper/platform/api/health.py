@@ -15,6 +15,13 @@ from courtkeeper.platform.api import cache, database
 
 _ORDER = (Status.OK, Status.SKIPPED, Status.UNKNOWN, Status.WARN, Status.CRIT)
 
+# How a refresh ends that brought no fresh data (docs/nba.md).
+_NOT_FINISHED = {
+    "failed": "The newest refresh failed",
+    "incomplete": "The newest refresh was incomplete",
+    "interrupted": "The newest refresh was interrupted",
+}
+
 Check = dict[str, Any]
 
 
@@ -77,6 +84,7 @@ async def _freshness(data: database.Database, now: datetime, stale_after: timede
         "status": status,
         "summary": summary,
         "last_refresh": found.last_refresh,
+        "newest_refresh": found.newest_run,
         "newest_final_game": found.newest_final_game,
         "open_issues": {"warn": found.open_warn, "crit": found.open_crit},
     }
@@ -85,9 +93,16 @@ async def _freshness(data: database.Database, now: datetime, stale_after: timede
 def _judge(found: database.Freshness, now: datetime, stale_after: timedelta) -> tuple[Status, str]:
     if found.open_crit:
         return Status.CRIT, f"{found.open_crit} critical data quality issues are open."
+    problem = _NOT_FINISHED.get(found.newest_run or "")
     if found.last_refresh is None:
-        return Status.UNKNOWN, "No refresh has finished yet."
+        return (
+            (Status.WARN, f"{problem}, and none has finished yet.")
+            if problem
+            else (Status.UNKNOWN, "No refresh has finished yet.")
+        )
     age = now - found.last_refresh
+    if problem:
+        return Status.WARN, f"{problem}: the last that finished did {age.total_seconds() / 3600:.0f} h ago."
     if age > stale_after:
         return Status.WARN, f"The last refresh finished {age.total_seconds() / 3600:.0f} h ago."
     if found.open_warn:

@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.platform.feed.addresses import CDN_ROOT, STATS_ROOT, Address, BadAddressError, parse
-from courtkeeper.platform.feed.config import FeedConfig, frozen_now
+from courtkeeper.platform.feed.config import NO_MOMENT, FeedConfig, frozen_now, in_utc
 from courtkeeper.platform.feed.corrections import Change
 from courtkeeper.platform.feed.faults import BLOCK_PAGE, MAX_HANG_S, Fault, FaultBoard, check_faults
 from courtkeeper.platform.feed.recorded import RecordedSource
@@ -123,7 +123,7 @@ class Feed:
         """Replace the faults in force; a bad list changes nothing and answers 400 with one sentence."""
         try:
             faults = msgspec.json.decode(await request.body(), type=list[Fault])
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except (ValueError, RecursionError) as error:
             return JSONResponse({"error": f"faults: {error}."}, status_code=400)
         problem = check_faults(faults)
         if problem:
@@ -141,25 +141,23 @@ class Feed:
         text = _object(await request.body()).get("now")
         moment = _moment(text)
         if text is not None and moment is None:
-            message = "now must be an ISO time with an offset, for example 2026-02-12T12:00:00+00:00."
-            return JSONResponse({"error": message}, status_code=400)
+            return JSONResponse({"error": NO_MOMENT}, status_code=400)
         self._frozen = moment
         return JSONResponse({"now": self.now().isoformat()})
 
 
 def _moment(text: object) -> datetime | None:
-    """Return an ISO time in UTC; None for anything else, and for a time without an offset."""
+    """Return an ISO time in UTC; None for anything else."""
     try:
-        moment = datetime.fromisoformat(str(text))
+        return in_utc(datetime.fromisoformat(str(text)))
     except ValueError:
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else None
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
         decoded = msgspec.json.decode(body or b"{}")
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return {}
     return decoded if isinstance(decoded, dict) else {}
 

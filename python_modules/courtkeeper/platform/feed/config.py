@@ -12,6 +12,9 @@ from courtkeeper.findings import ConfigurationError
 from courtkeeper.platform.feed.faults import Fault, check_faults
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+# The league's days, as the platform's schema knows them; calendars end only beyond.
+YEARS = range(1946, 2201)
+NO_MOMENT = "now must be an ISO time with an offset, for example 2026-02-12T12:00:00+00:00."
 
 
 class FeedConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -42,7 +45,7 @@ def load(path: Path) -> FeedConfig:
         config = msgspec.json.decode(path.read_bytes(), type=FeedConfig)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}.") from error
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:  # also what msgspec raises
         raise ConfigurationError(f"{path}: {error}.") from error
     problem = _problem(config)
     if problem:
@@ -54,10 +57,12 @@ def _problem(config: FeedConfig) -> str:
     """Return what is wrong with `config` beyond its shape, as one sentence; empty when nothing is."""
     if config.host not in LOOPBACK:
         return f"host is {config.host!r}: the feed listens on loopback only, write 127.0.0.1."
-    if config.now is not None and config.now.tzinfo is None:
-        return "now has no offset: write for example 2026-02-12T12:00:00+00:00."
+    if config.now is not None and in_utc(config.now) is None:
+        return NO_MOMENT
     if config.kind == "simulated" and config.first_night is None:
         return "first_night is missing: a simulated feed needs the day of its first games."
+    if config.first_night is not None and config.first_night.year not in YEARS:
+        return f"first_night is {config.first_night}: write a day of the years {YEARS[0]} to {YEARS[-1]}."
     if config.kind == "recorded":
         if not config.recorded_dir:
             return "recorded_dir is missing: name the directory that holds recorded/."
@@ -68,4 +73,9 @@ def _problem(config: FeedConfig) -> str:
 
 def frozen_now(config: FeedConfig) -> datetime | None:
     """Return the injected clock in UTC, or None for the real one."""
-    return None if config.now is None else config.now.astimezone(UTC)
+    return None if config.now is None else in_utc(config.now)
+
+
+def in_utc(moment: datetime) -> datetime | None:
+    """Return `moment` in UTC; None without an offset, or outside of the league's years."""
+    return moment.astimezone(UTC) if moment.tzinfo and moment.year in YEARS else None

@@ -70,6 +70,7 @@ MAINTENANCE_PAGE = (
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Fraction = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Header = Annotated[str, msgspec.Meta(pattern=r"\A([!-~]+( [!-~]+)*)?\Z")]  # one line of plain text
 
 
 class Match(msgspec.Struct, forbid_unknown_fields=True):
@@ -91,7 +92,7 @@ class BlockPage(_Fault, tag="block_page"):
 class RateLimit(_Fault, tag="rate_limit"):
     """429; `retry_after` in seconds or as an HTTP date."""
 
-    retry_after: Annotated[int, msgspec.Meta(ge=0)] | str | None = 1
+    retry_after: Annotated[int, msgspec.Meta(ge=0, le=10**9)] | Header | None = 1
     as_date: bool = False
 
 
