@@ -94,6 +94,7 @@ def new_checkout(
             if owner is None:
                 checkout.down(remove_data=True)
             assert processes_of(root) == []
+            assert supervisor._places(root) == []
     finally:
         shutil.rmtree(above)
 

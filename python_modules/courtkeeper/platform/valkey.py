@@ -125,7 +125,7 @@ class Valkey:
             text = re.sub(r"(?m)^user default .*\n", "", text)
         for name, value in ours.items():
             line = f"{name} {value}"
-            text, found = re.subn(rf"(?m)^{name}( .*)?$", lambda _, line=line: line, text)
+            text, found = re.subn(rf"(?m)^{name}( .*)?$", line.replace("\\", r"\\"), text)
             text += "" if found else f"\n{line}\n"
         return text
 

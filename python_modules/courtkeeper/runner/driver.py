@@ -251,7 +251,7 @@ class _Supervisor:
 
     def _runner_arguments(self) -> dict[str, Any]:
         plan = self.plan
-        arguments = ["-e", f"@{self.private / 'variables'}"]
+        arguments = ["-e", f"@{environment.only_while_we_live(self.private / 'variables')}"]
         arguments += ["--check"] if plan.options.check else []
         arguments += ["--diff"] if plan.options.diff else []
         return {
@@ -271,7 +271,6 @@ class _Supervisor:
             os.environ, root=self.plan.root, run_dir=self.run_dir, private=self.private, path=self.plan.path
         )
         config.env = {**given, **{name: config.env[name] for name in _RUNNERS_OWN if name in config.env}}
-        config.command = [*environment.dying_with_us(self.plan.path), *config.command]
         config.suppress_output_file = True
         config.pexpect_timeout = 0.5  # how often it asks whether to cancel; its default is 5 s
 

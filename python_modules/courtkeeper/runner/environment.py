@@ -43,13 +43,14 @@ def ansible_playbook(environ: Mapping[str, str]) -> tuple[Path, str]:
     return Path(found), path
 
 
-def dying_with_us(path: str) -> list[str]:
-    """Return what to put before a command so that it ends when we are killed (Linux, util-linux).
+def only_while_we_live(path: Path) -> str:
+    """Name `path` through this process: once it is dead the name leads nowhere.
 
-    A driver killed in its first second would leave an ansible-playbook waiting for its variables for ever.
+    A driver killed in its first second would otherwise leave an ansible-playbook that waits for ever for
+    somebody to write its variables.
     """
-    setpriv = shutil.which("setpriv", path=path)
-    return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
+    through_us = Path(f"/proc/{os.getpid()}/root")
+    return f"{through_us}{path}" if os.access(through_us / path.relative_to("/"), os.R_OK) else str(path)
 
 
 def scrubbed(

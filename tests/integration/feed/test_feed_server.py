@@ -124,6 +124,16 @@ def test_the_clock_can_be_moved(feed):
     assert feed.get(PLAYBYPLAY).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "moment", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "0001-01-01T00:00:00+00:00", "soon"]
+)
+def test_a_moment_that_no_calendar_has(feed, moment):
+    answer = httpx.post(f"{feed.url}/__feed/now", json={"now": moment})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("now must be an ISO time")
+    assert feed.get(BOX).status_code == 200
+
+
 # Faults
 
 
@@ -328,6 +338,9 @@ def events_score_of(response):
         ([{"kind": "earthquake"}], "earthquake"),
         ([{"kind": "late_correction"}], "match.game_id"),
         ([{"kind": "hang", "seconds": -1}], "seconds"),
+        ([{"kind": "rate_limit", "retry_after": "1\r\nX: y"}], "retry_after"),
+        ([{"kind": "rate_limit", "retry_after": "1\n"}], "retry_after"),
+        ([{"kind": "rate_limit", "retry_after": 10**12, "as_date": True}], "retry_after"),
         ({"kind": "hang"}, "array"),
     ],
 )

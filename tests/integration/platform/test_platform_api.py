@@ -343,6 +343,7 @@ class TestWithoutTheDatabase:
                 load(connection)
             yield server
 
+    @pytest.mark.slow
     def test_503_then_200_again(self, config: ApiConfig, mortal: bare.Server) -> None:
         config.database = Database(
             host=mortal.host, port=mortal.port, database="nba", user="platform_api",
@@ -388,14 +389,27 @@ class TestHealth:
     def freshness(self, config: ApiConfig) -> Any:
         return get(config, "/health/detailed").json()["checks"]["freshness"]
 
-    def finish(self, dsn: str, hours_ago: int) -> None:
+    def finish(self, dsn: str, hours_ago: int, status: str = "finished") -> None:
         with psycopg.connect(dsn) as connection:
             connection.execute(
                 "INSERT INTO refresh_runs (run_id, started_at, finished_at, source, status) VALUES"
-                " (gen_random_uuid(), now() - interval '1 week', now() - make_interval(hours => %s), 'x',"
-                " 'finished')",
-                [hours_ago],
+                " (gen_random_uuid(), now() - make_interval(hours => %(hours)s + 1),"
+                " now() - make_interval(hours => %(hours)s), 'x', %(status)s)",
+                {"hours": hours_ago, "status": status},
             )
+
+    def test_only_a_finished_refresh_is_fresh(self, config: ApiConfig, database_dsn: str) -> None:
+        self.finish(database_dsn, 3)
+        for hours, status in ((2, "failed"), (1, "incomplete"), (0, "interrupted")):
+            self.finish(database_dsn, hours, status)
+            found = self.freshness(config)
+            assert (found["status"], found["newest_refresh"]) == ("warn", status)
+            assert status in found["summary"]
+            assert "finished did 3 h ago" in found["summary"]
+        self.finish(database_dsn, -1, "running")  # not known yet how this one ends
+        assert self.freshness(config)["newest_refresh"] == "interrupted"
+        self.finish(database_dsn, -2)
+        assert self.freshness(config)["status"] == "ok"
 
     def test_freshness(self, config: ApiConfig, database_dsn: str) -> None:
         assert self.freshness(config)["status"] == "unknown"

@@ -16,10 +16,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
+from msgspec import structs
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
 from courtkeeper.platform import processes, supervisor
+from courtkeeper.platform.parts import PostgresPart
 from courtkeeper.platform.ports import is_free
+from courtkeeper.platform.postgres import Postgres
 from courtkeeper.platform.state import Health
 from support.platform import LIBRARY, PARTS, Checkout, cli, kill, new_checkout, processes_of
 
@@ -197,7 +201,7 @@ class TestIdempotence:
 
 
 class TestMending:
-    @pytest.mark.parametrize("name", PARTS)
+    @pytest.mark.parametrize("name", [pytest.param("postgres", marks=pytest.mark.slow), *PARTS[1:]])
     def test_a_killed_part_comes_back_alone(self, platform: Checkout, name: str) -> None:
         before = platform.pids()
         kill(before[name])
@@ -240,29 +244,96 @@ class TestMending:
         assert not any(processes.identify(pid) for pid in before.values())
         works(platform)
 
-    def test_a_damaged_file_is_named(self, platform: Checkout) -> None:
-        original = (platform.var / "settings.json").read_bytes()
-        (platform.var / "settings.json").write_text("{")
+    def test_damaged_settings_are_named_and_what_that_says_mends_it(self, platform: Checkout) -> None:
+        path = platform.var / "settings.json"
+        path.write_text(path.read_text().replace('"ports": {', '"ports": {"x": 70000,'))
+        with pytest.raises(ConfigurationError, match=r"settings\.json is damaged .* or remove it and run"):
+            platform.up()
+        assert platform.down()  # every process is found without them
+        assert processes_of(platform.root) == []
+        path.unlink()
+        platform.up()
+        works(platform)
+
+    @pytest.mark.parametrize("content", [None, b"{", b'{"root": ' + b"[" * 100_000])
+    def test_down_without_the_records(self, platform: Checkout, content: bytes | None) -> None:
+        path = platform.var / "processes.json"
+        path.unlink()
+        path.mkdir() if content is None else path.write_bytes(content)
         try:
-            with pytest.raises(ConfigurationError, match=r"settings\.json is damaged"):
-                platform.up()
+            assert len(platform.down()) == len(PARTS)
+            assert processes_of(platform.root) == []
         finally:
-            (platform.var / "settings.json").write_bytes(original)
+            path.rmdir() if content is None else path.unlink()
+
+    def test_a_directory_where_a_file_should_be(self, platform: Checkout) -> None:
+        (platform.var / "state.json").unlink()
+        (platform.var / "state.json").mkdir()
+        try:
+            done = cli("platform", "up", "--feed", "simulated", "--root", platform.root)
+            assert done.returncode == 1
+            assert "state.json: Is a directory. Mend that" in done.stderr.replace("\n", " ")
+            assert "Traceback" not in done.stderr
+            platform.down()
+            assert processes_of(platform.root) == []
+        finally:
+            (platform.var / "state.json").rmdir()
 
     def test_an_open_secrets_file_is_closed(self, platform: Checkout) -> None:
         (platform.var / "secrets.json").chmod(0o644)
         assert any("open to other users" in action for action in platform.up().actions)
         assert (platform.var / "secrets.json").stat().st_mode & 0o777 == 0o600
 
-    def test_lost_secrets_are_not_invented_anew(self, platform: Checkout) -> None:
-        kept = platform.var / "kept"
-        (platform.var / "secrets.json").rename(kept)
-        try:
-            with pytest.raises(ConfigurationError, match="restore that file"):
-                platform.up()
-            assert not (platform.var / "secrets.json").exists()
-        finally:
-            kept.rename(platform.var / "secrets.json")
+    @pytest.mark.parametrize(
+        "content",
+        [b"{", pytest.param(None, marks=pytest.mark.slow), pytest.param(b"", marks=pytest.mark.slow)],
+    )
+    def test_lost_secrets_are_made_anew_and_the_data_stay(
+        self, platform: Checkout, content: bytes | None
+    ) -> None:
+        path, state, before = platform.var / "secrets.json", platform.state, platform.secrets
+        assert state.postgres
+        assert state.cache
+        with platform.connect() as connection:
+            connection.execute("INSERT INTO teams VALUES (1, 'Atlanta', 'Hawks', 'ATL', '2026-02-11')")
+        cache = redis.Redis(port=state.cache.port, password=before.cache_password)
+        cache.set("kept", 1)
+        cache.config_rewrite()
+        old = platform.dsn()
+        path.unlink() if content is None else path.write_bytes(content)
+        if content is None:
+            kill(platform.pids()["postgres"])  # its own recovery comes first then
+        assert any("all passwords are new" in action for action in platform.up().actions)
+        assert set(platform.raw("secrets.json").values()).isdisjoint(structs.astuple(before))
+        assert path.stat().st_mode & 0o777 == 0o600
+        with platform.connect() as connection:
+            assert connection.execute("DELETE FROM teams RETURNING tricode").fetchall() == [("ATL",)]
+        works(platform)
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(old)
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=state.cache.port, password=before.cache_password).ping()
+        new = redis.Redis(port=state.cache.port, password=platform.secrets.cache_password)
+        assert new.delete("kept") == 1
+        written = "".join(p.read_text(errors="replace") for p in (platform.var / "log").iterdir())
+        with platform.connect("courtkeeper_admin") as connection:
+            written += str(connection.execute("SELECT query FROM pg_stat_statements").fetchall())
+        assert not any(secret in written for secret in platform.raw("secrets.json").values())
+        assert platform.up().actions == []
+
+    def test_the_wrong_secrets_say_what_mends_them(
+        self, platform: Checkout, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Postgres, "start_timeout_s", 1.0)
+        monkeypatch.setattr(PostgresPart, "start_timeout_s", 1.0)
+        monkeypatch.setattr(supervisor, "_HUNG_S", 0.1)
+        path = platform.var / "secrets.json"
+        path.write_text(path.read_text().replace(platform.secrets.database_admin_password, "x"))
+        with pytest.raises(CourtkeeperError, match=r"secrets\.json: .* or remove it and run"):
+            platform.up()
+        path.unlink()
+        platform.up()
+        works(platform)
 
     def test_a_lost_password_of_a_role_is_set_again(self, platform: Checkout) -> None:
         with platform.connect("courtkeeper_admin") as connection:
@@ -339,7 +410,10 @@ class TestOtherPeoplesProcesses:
             assert {name for name in PARTS if before[name] != after[name]} == {"postgres"}
             works(platform)
 
-    @pytest.mark.parametrize("name", ["postgres", "cache", "feed", "api"])
+    @pytest.mark.parametrize(
+        "name",
+        ["cache", *(pytest.param(name, marks=pytest.mark.slow) for name in ("postgres", "feed", "api"))],
+    )
     def test_a_port_lost_between_choosing_and_listening(
         self, platform: Checkout, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -10,6 +10,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import redis
 
 from courtkeeper.platform import processes
 from courtkeeper.platform.postgres import wheel_bin_dir
@@ -23,14 +24,14 @@ def works(checkout: Checkout) -> None:
         assert connection.execute("SELECT count(*) FROM verify_data_integrity()").fetchone() == (0,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
         pytest.param("with a space", id="space"),
-        pytest.param(
-            'it\'s 100% "odd", ünïcode; $HOME `x` \\n {braces} #hash', id="odd", marks=pytest.mark.slow
-        ),
-        pytest.param("long-" + "x" * 180, id="long", marks=pytest.mark.slow),
+        pytest.param('it\'s 100% "odd", ünïcode; $HOME `x` \\n {braces} #hash', id="odd"),
+        pytest.param("glob [1] * ? {a,b}", id="glob"),
+        pytest.param("long-" + "x" * 180, id="long"),
     ],
 )
 def test_from_a_directory_of_any_name(name: str) -> None:
@@ -41,6 +42,22 @@ def test_from_a_directory_of_any_name(name: str) -> None:
         checkout.down()
         checkout.up()
         works(checkout)
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a*", "a?", "[!a]"])
+def test_the_cache_starts_only_as_configured(name: str) -> None:
+    with new_checkout(name) as checkout:
+        cache = checkout.up(parts=("cache",)).state.cache
+        assert cache
+        client = redis.Redis(port=cache.port, password=checkout.secrets.cache_password)
+        assert client.config_get("port") == {"port": str(cache.port)}
+        assert client.config_get("dir") == {"dir": str(checkout.var / "cache")}
+        client.config_set("maxmemory", "65mb")
+        client.config_rewrite()
+        assert "maxmemory 65mb" in (checkout.var / "cache" / "valkey.conf").read_text()
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=cache.port).ping()
+        assert checkout.up(parts=("cache",)).actions == []
 
 
 @pytest.mark.slow
@@ -57,8 +74,9 @@ def test_a_socket_beside_the_data_unless_its_path_is_too_long() -> None:
             assert connection.execute("SHOW unix_socket_directories").fetchone() == ("",)
 
 
+@pytest.mark.slow
 def test_below_a_directory_that_only_we_may_enter() -> None:
-    with new_checkout(mode=0o700) as checkout:
+    with new_checkout("x" * 200, mode=0o700) as checkout:
         checkout.up()
         works(checkout)
         assert checkout.state.postgres
@@ -70,11 +88,20 @@ def test_below_a_directory_that_only_we_may_enter() -> None:
         checkout.up()
         assert checkout.up().actions == []
         works(checkout)
+        settings = checkout.var / "settings.json"
+        settings.write_text("{")
+        checkout.down()
+        assert processes_of(checkout.root) == []
+        settings.unlink()
+        checkout.up()
+        assert checkout.state.postgres.data == str(data)  # found again by what it says
+        settings.write_text("{")
         checkout.down(remove_data=True)
         assert not data.exists()
         assert not data.parent.parent.exists() or data.is_relative_to(checkout.root)
 
 
+@pytest.mark.slow
 @as_root
 def test_programs_that_only_root_can_reach() -> None:
     with new_checkout("closed", mode=0o700) as closed, new_checkout() as checkout:

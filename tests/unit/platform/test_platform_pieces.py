@@ -9,22 +9,30 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from courtkeeper import platform
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Status
 from courtkeeper.platform import files, ports, processes, schema, supervisor
+from courtkeeper.platform.api import config as api_config
 from courtkeeper.platform.api.database import Freshness
 from courtkeeper.platform.api.health import _judge
+from courtkeeper.platform.feed import config as feed_config
+from courtkeeper.platform.parts import FeedPart
 from courtkeeper.platform.postgres import Postgres, major_version, wheel_bin_dir
 from courtkeeper.platform.state import (
     Health,
     PartStatus,
     PlatformStatus,
+    Records,
     Secrets,
+    Settings,
     State,
     new_secrets,
     read,
@@ -52,6 +60,19 @@ class TestRoot:
     def test_no_checkout(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="in no checkout"):
             files.find_root(tmp_path, {})
+
+    @pytest.mark.parametrize("name", ["two\nlines", "bell\a", b"\xff".decode(errors="surrogateescape")])
+    def test_a_directory_that_no_server_could_be_told(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).mkdir()
+        with pytest.raises(ConfigurationError, match=r"Postgres cannot work where .* Rename it\.$") as caught:
+            platform.up(tmp_path / name)
+        str(caught.value).encode()
+        assert list((tmp_path / name).iterdir()) == []
+
+    @pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])
+    def test_no_name_at_all(self, name: str) -> None:
+        with pytest.raises(ConfigurationError, match="no directory"):
+            files.require_directory(Path(name), "--root")
 
 
 class TestFiles:
@@ -98,17 +119,93 @@ class TestFiles:
         ):
             pass
 
-    @pytest.mark.parametrize("content", ["{", "[]", '{"version": "one"}'])
-    def test_a_damaged_file_is_named(self, tmp_path: Path, content: str) -> None:
-        (tmp_path / "state.json").write_text(content)
+    @pytest.mark.parametrize(
+        "content",
+        [b"{", b"[]", b'{"version": "one"}', b'{"x": ' + b"[" * 100_000, b'{"version\xff": 1}', None],
+    )
+    def test_a_damaged_file_is_named(self, tmp_path: Path, content: bytes | None) -> None:
+        path = tmp_path / "state.json"
+        path.mkdir() if content is None else path.write_bytes(content)
         with pytest.raises(ConfigurationError, match=r"state\.json is damaged"):
-            read(tmp_path / "state.json", State)
+            read(path, State)
+
+    @pytest.mark.parametrize(
+        "settings", ['"ports": {"api": 70000}', '"ports": {"api": 0}', '"postgres_home": "/etc"',
+                     '"postgres_home": "/var/lib/courtkeeper/../postgres"'],
+    )  # fmt: skip
+    def test_settings_that_cannot_be(self, tmp_path: Path, settings: str) -> None:
+        (tmp_path / "settings.json").write_text(f'{{"root": "/x", {settings}}}')
+        with pytest.raises(ConfigurationError, match=r"settings\.json is damaged"):
+            read(tmp_path / "settings.json", Settings)
 
     def test_a_platform_that_is_not_up(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="run `courtkeeper platform up`"):
             read_state(tmp_path)
         with pytest.raises(ConfigurationError, match="run `courtkeeper platform up`"):
             read_secrets(tmp_path)
+
+
+EXAMPLES: dict[type, object] = {
+    State: {
+        "version": 1,
+        "cache": {"host": "127.0.0.1", "port": 1, "database": 0, "pid": 1},
+        "feed": {"kind": "simulated", "url": "http://127.0.0.1:1", "pid": 1, "date": "2026-02-11"},
+    },
+    Secrets: {f"database_{n}password": "x" for n in ("", "admin_", "api_")} | {"cache_password": "x"},
+    Settings: {"root": "/x", "ports": {"api": 1}, "postgres_home": "postgres", "first_night": "2026-02-11"},
+    Records: {
+        "root": "/x",
+        "parts": {"api": {"identity": {"pid": 1, "started": 1, "boot": "b"}, "fingerprint": "f"}},
+    },
+    feed_config.FeedConfig: {"kind": "simulated", "port": 1, "first_night": "2026-02-11", "faults": []},
+    api_config.ApiConfig: {
+        "host": "127.0.0.1",
+        "port": 1,
+        "database": {"host": "h", "port": 1, "password": "p", "database": "d", "user": "u"},
+        "cache": {"host": "h", "port": 1, "password": "p"},
+    },
+}
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> tuple[type, bytes]:
+    """One of our files with something else in it, or in the place of a piece of it."""
+    kind = draw(st.sampled_from(list(EXAMPLES)))
+    whole = msgspec.json.encode(EXAMPLES[kind])
+    if draw(st.booleans()):
+        begin, end = sorted(draw(st.tuples(*[st.integers(0, len(whole))] * 2)))
+        other = draw(
+            st.binary(max_size=20) | st.sampled_from([b"[" * 20_000, b'{"a":' * 20_000, b"9" * 5000])
+        )
+        return kind, whole[:begin] + other + whole[end:]
+    scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates().map(str)
+    values = st.recursive(scalars, lambda v: st.lists(v) | st.dictionaries(st.text(), v), max_leaves=5)
+    content = msgspec.json.decode(whole)
+    content[draw(st.sampled_from(sorted(content)) | st.text())] = draw(values)
+    return kind, msgspec.json.encode(content)
+
+
+@settings(max_examples=300, deadline=None)
+@given(damaged())
+def test_a_damaged_file_is_read_whole_or_refused(tmp_path_factory, given_file: tuple[type, bytes]) -> None:
+    kind, content = given_file
+    path = tmp_path_factory.getbasetemp() / "damaged.json"
+    path.write_bytes(content)
+    readers = {feed_config.FeedConfig: feed_config.load, api_config.ApiConfig: api_config.load}
+    try:
+        found = readers[kind](path) if kind in readers else read(path, kind)
+    except ConfigurationError as error:
+        assert str(path) in str(error)
+    else:
+        assert isinstance(found, kind)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff", b"{", b"[]", b'{"faults": []}'])
+def test_faults_are_kept_only_from_a_whole_file(tmp_path: Path, content: bytes) -> None:
+    feed = FeedPart(files.Layout(tmp_path), 1, recorded_dir=None, first_night=date(2026, 2, 11), seed=1)
+    feed.config.parent.mkdir(parents=True)
+    feed.config.write_bytes(content)
+    assert feed.configuration()["faults"] == []
 
 
 class TestProcesses:
@@ -225,6 +322,25 @@ class TestServers:
         assert "96mb" in text
         assert r'requirepass "p\"w"' in text
 
+    def test_valkey_gets_a_new_password(self, tmp_path: Path) -> None:
+        old = Valkey(home=tmp_path, log=tmp_path / "log", port=1, password="old")
+        # As CONFIG REWRITE leaves it: the password is there twice.
+        old.config.write_text(old._configuration() + "user default on #0011 ~* &* +@all\n")
+        assert "user default" in old._configuration()
+        text = Valkey(home=tmp_path, log=tmp_path / "log", port=1, password="new")._configuration()
+        assert 'requirepass "new"\n' in text
+        assert "old" not in text
+        assert "user default" not in text
+
+    @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"maxmemory 1mb"])
+    def test_valkey_without_our_lines_gets_them_again(self, tmp_path: Path, content: bytes) -> None:
+        server = Valkey(home=tmp_path / "a[1]\\", log=tmp_path / "log", port=7, password="p")
+        server.home.mkdir()
+        server.config.write_bytes(content)
+        lines = server._configuration().splitlines()
+        escaped = str(server.home).replace("\\", "\\\\")
+        assert {"bind 127.0.0.1", "port 7", 'requirepass "p"', f'dir "{escaped}"'} <= set(lines)
+
     def test_quoting(self) -> None:
         assert _quote('a\\b"c') == r'"a\\b\"c"'
 
@@ -266,21 +382,35 @@ class TestFreshness:
     now = datetime(2026, 2, 12, 12, tzinfo=UTC)
 
     @pytest.mark.parametrize(
-        ("age_h", "warn", "crit", "status"),
+        ("age_h", "warn", "crit", "newest", "status", "words"),
         [
-            (None, 0, 0, Status.UNKNOWN),
-            (1, 0, 0, Status.OK),
-            (37, 0, 0, Status.WARN),
-            (1, 2, 0, Status.WARN),
-            (1, 0, 1, Status.CRIT),
-            (None, 0, 1, Status.CRIT),
+            (None, 0, 0, None, Status.UNKNOWN, "No refresh has finished yet."),
+            (1, 0, 0, "finished", Status.OK, "The last refresh is recent"),
+            (37, 0, 0, "finished", Status.WARN, "The last refresh finished 37 h ago."),
+            (1, 2, 0, "finished", Status.WARN, "2 data quality issues are open."),
+            (1, 0, 1, "finished", Status.CRIT, "1 critical"),
+            (None, 0, 1, "failed", Status.CRIT, "1 critical"),
+            (
+                1,
+                0,
+                0,
+                "failed",
+                Status.WARN,
+                "The newest refresh failed: the last that finished did 1 h ago.",
+            ),
+            (1, 0, 0, "incomplete", Status.WARN, "The newest refresh was incomplete: "),
+            (99, 1, 0, "interrupted", Status.WARN, "The newest refresh was interrupted: "),
+            (None, 0, 0, "failed", Status.WARN, "The newest refresh failed, and none has finished yet."),
         ],
     )
-    def test_judgement(self, age_h: int | None, warn: int, crit: int, status: Status) -> None:
+    def test_judgement(
+        self, age_h: int | None, warn: int, crit: int, newest: str | None, status: Status, words: str
+    ) -> None:
         last = self.now - timedelta(hours=age_h) if age_h is not None else None
-        found = Freshness(last, None, warn, crit)
+        found = Freshness(last, None, warn, crit, newest)
         judged, summary = _judge(found, self.now, timedelta(hours=36))
         assert judged is status
+        assert summary.startswith(words)
         assert summary.endswith(".")
 
 
