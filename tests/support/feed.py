@@ -33,6 +33,9 @@ FEED_HEADERS = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0 Safari/537.36",
 }
 START_TIMEOUT_S = 30.0
+# How many examples a property of simulated games is tried on; the inner loop tries fewer.
+EXAMPLES = 60
+EXAMPLES_FAST = 10
 
 
 def recorded_dir() -> Path | None:
@@ -51,6 +54,8 @@ class Feed:
     def __init__(self, url: str, pid: int) -> None:
         self.url = url
         self.pid = pid
+        # One for all requests: to make a client takes longer than most answers.
+        self._client = httpx.Client(base_url=url, headers={"Connection": "close"}, timeout=30.0)
 
     def set_faults(self, faults: list[dict[str, Any]]) -> None:
         """Replace the faults in force."""
@@ -66,21 +71,20 @@ class Feed:
 
     def log(self) -> list[dict[str, Any]]:
         """Return the last requests, oldest first."""
-        requests: list[dict[str, Any]] = httpx.get(f"{self.url}/__feed/log").json()["requests"]
+        requests: list[dict[str, Any]] = self._client.get("/__feed/log").json()["requests"]
         return requests
 
     def clear_log(self) -> None:
         """Forget the requests so far."""
-        httpx.delete(f"{self.url}/__feed/log").raise_for_status()
+        self._client.delete("/__feed/log").raise_for_status()
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         """GET `path` with headers that both hosts accept."""
         options.setdefault("headers", FEED_HEADERS)
-        options.setdefault("timeout", 30.0)
-        return httpx.get(self.url + path, **options)
+        return self._client.get(path, **options)
 
     def _post(self, name: str, body: Any) -> Any:
-        response = httpx.post(f"{self.url}/__feed/{name}", json=body)
+        response = self._client.post(f"/__feed/{name}", json=body)
         if response.is_error:
             raise ValueError(response.json()["error"])
         return response.json()

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import courtkeeper
 from courtkeeper.platform import processes, supervisor
@@ -112,6 +115,11 @@ def cli(
         timeout=120,
         check=False,
     )
+
+
+def client_of(port: int, password: str | None) -> redis.Redis:
+    """A client of a cache that tries once: the library's own waits even after a wrong password."""
+    return redis.Redis(port=port, password=password, retry=Retry(NoBackoff(), 0))
 
 
 def processes_of(root: Path) -> list[tuple[int, str]]:

@@ -163,36 +163,40 @@ class TestPayloads:
         body = get(config, f"/games/{GAME}/box").json()
         assert (body["teams"], body["players"]) == ([], [])
 
-    @pytest.mark.parametrize("path", [f"/games?date={DAY}", f"/games/{GAME}", f"/games/{GAME}/events",
-                                      f"/games/{GAME}/box"])  # fmt: skip
-    def test_simulated_games_say_so(self, config: ApiConfig, database_dsn: str, path: str) -> None:
+    def test_simulated_games_say_so(self, config: ApiConfig, database_dsn: str) -> None:
         with psycopg.connect(database_dsn) as connection:
             connection.execute("UPDATE games SET simulated = true")
-        assert get(config, path).json()["simulated"] is True
+
+        async def ask(client: httpx.AsyncClient) -> list[Any]:
+            paths = (f"/games?date={DAY}", *(f"/games/{GAME}{what}" for what in ("", "/events", "/box")))
+            return [(await client.get(path)).json()["simulated"] for path in paths]
+
+        assert with_api(config, ask) == [True] * 4
+
+
+REFUSALS = [
+    ("/games", 400, "The day is missing: ask /games?date=YYYY-MM-DD."),
+    ("/games?date=yesterday", 400, "'yesterday' is no day: write it as YYYY-MM-DD."),
+    ("/games?date=20260211", 400, "'20260211' is no day: write it as YYYY-MM-DD."),
+    ("/games?date=2026-02-30", 400, "'2026-02-30' is no day: write it as YYYY-MM-DD."),
+    ("/games/75", 400, "'75' is no game id: it has ten digits, such as 0022500775."),
+    ("/games/00225007७5", 400, "'00225007७5' is no game id: it has ten digits, such as 0022500775."),
+    ("/games/0022500775'--/box", 400, None),
+    ("/games/0022509999", 404, "Game 0022509999 is not known here."),
+    ("/games/0022509999/events", 404, "Game 0022509999 is not known here."),
+    ("/players", 404, "There is nothing at /players."),
+]
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(
-        ("path", "status", "sentence"),
-        [
-            ("/games", 400, "The day is missing: ask /games?date=YYYY-MM-DD."),
-            ("/games?date=yesterday", 400, "'yesterday' is no day: write it as YYYY-MM-DD."),
-            ("/games?date=20260211", 400, "'20260211' is no day: write it as YYYY-MM-DD."),
-            ("/games?date=2026-02-30", 400, "'2026-02-30' is no day: write it as YYYY-MM-DD."),
-            ("/games/75", 400, "'75' is no game id: it has ten digits, such as 0022500775."),
-            ("/games/00225007७5", 400, "'00225007७5' is no game id: it has ten digits, such as 0022500775."),
-            ("/games/0022500775'--/box", 400, None),
-            ("/games/0022509999", 404, "Game 0022509999 is not known here."),
-            ("/games/0022509999/events", 404, "Game 0022509999 is not known here."),
-            ("/players", 404, "There is nothing at /players."),
-        ],
-    )
-    def test_one_sentence(self, config: ApiConfig, path: str, status: int, sentence: str | None) -> None:
-        response = get(config, path)
-        assert response.status_code == status
-        assert set(response.json()) == {"error"}
-        if sentence:
-            assert response.json()["error"] == sentence
+    def test_one_sentence(self, config: ApiConfig) -> None:
+        async def ask(client: httpx.AsyncClient) -> list[httpx.Response]:
+            return [await client.get(path) for path, _, _ in REFUSALS]
+
+        for (path, status, sentence), response in zip(REFUSALS, with_api(config, ask), strict=True):
+            assert response.status_code == status, path
+            assert set(response.json()) == {"error"}
+            assert sentence in {None, response.json()["error"]}
 
     def test_nothing_is_written(self, config: ApiConfig) -> None:
         async def ask(client: httpx.AsyncClient) -> httpx.Response:
@@ -373,6 +377,7 @@ class TestWithoutTheDatabase:
 
         with_api(config, ask)
 
+    @pytest.mark.slow
     def test_from_the_start(self, config: ApiConfig) -> None:
         config.database.port = 1
         assert get(config, f"/games?date={DAY}").status_code == 503

@@ -25,7 +25,7 @@ from courtkeeper.platform.parts import PostgresPart
 from courtkeeper.platform.ports import is_free
 from courtkeeper.platform.postgres import Postgres
 from courtkeeper.platform.state import Health
-from support.platform import LIBRARY, PARTS, Checkout, cli, kill, new_checkout, processes_of
+from support.platform import LIBRARY, PARTS, Checkout, cli, client_of, kill, new_checkout, processes_of
 
 
 def get(url: str) -> tuple[int, str]:
@@ -85,6 +85,7 @@ class TestWhatUpMakes:
                     continue
                 assert not any(value in content for value in values), (pid, name)
 
+    @pytest.mark.slow
     def test_our_environment_is_not_handed_on(self, platform: Checkout) -> None:
         platform.down()
         done = cli("platform", "up", "--feed", "simulated", "--root", platform.root, A_TOKEN="do-not-leak")
@@ -174,6 +175,7 @@ class TestIdempotence:
         assert "nothing was changed" in said.stdout
         assert picture() == before
 
+    @pytest.mark.slow
     def test_down_twice(self, platform: Checkout) -> None:
         assert len(platform.down()) == len(PARTS)
         assert platform.down() == []
@@ -217,6 +219,7 @@ class TestMending:
         platform.up()
         works(platform)
 
+    @pytest.mark.slow
     def test_a_backend_at_work_when_postgres_is_killed(self, platform: Checkout) -> None:
         with platform.connect() as connection:
             connection.execute("SELECT ensure_season_partition(2025::smallint)")
@@ -226,6 +229,7 @@ class TestMending:
                 connection.execute("SELECT 1")
         works(platform)
 
+    @pytest.mark.slow
     def test_a_hung_part_is_restarted(self, platform: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(supervisor, "_HUNG_S", 0.5)
         before = platform.pids()["cache"]
@@ -255,7 +259,9 @@ class TestMending:
         platform.up()
         works(platform)
 
-    @pytest.mark.parametrize("content", [None, b"{", b'{"root": ' + b"[" * 100_000])
+    @pytest.mark.parametrize(
+        "content", [b'{"root": ' + b"[" * 100_000, pytest.param(None, marks=pytest.mark.slow)]
+    )
     def test_down_without_the_records(self, platform: Checkout, content: bytes | None) -> None:
         path = platform.var / "processes.json"
         path.unlink()
@@ -266,6 +272,7 @@ class TestMending:
         finally:
             path.rmdir() if content is None else path.unlink()
 
+    @pytest.mark.slow
     def test_a_directory_where_a_file_should_be(self, platform: Checkout) -> None:
         (platform.var / "state.json").unlink()
         (platform.var / "state.json").mkdir()
@@ -296,7 +303,7 @@ class TestMending:
         assert state.cache
         with platform.connect() as connection:
             connection.execute("INSERT INTO teams VALUES (1, 'Atlanta', 'Hawks', 'ATL', '2026-02-11')")
-        cache = redis.Redis(port=state.cache.port, password=before.cache_password)
+        cache = client_of(state.cache.port, before.cache_password)
         cache.set("kept", 1)
         cache.config_rewrite()
         old = platform.dsn()
@@ -312,8 +319,8 @@ class TestMending:
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(old)
         with pytest.raises(redis.AuthenticationError):
-            redis.Redis(port=state.cache.port, password=before.cache_password).ping()
-        new = redis.Redis(port=state.cache.port, password=platform.secrets.cache_password)
+            client_of(state.cache.port, before.cache_password).ping()
+        new = client_of(state.cache.port, platform.secrets.cache_password)
         assert new.delete("kept") == 1
         written = "".join(p.read_text(errors="replace") for p in (platform.var / "log").iterdir())
         with platform.connect("courtkeeper_admin") as connection:
@@ -321,6 +328,7 @@ class TestMending:
         assert not any(secret in written for secret in platform.raw("secrets.json").values())
         assert platform.up().actions == []
 
+    @pytest.mark.slow
     def test_the_wrong_secrets_say_what_mends_them(
         self, platform: Checkout, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -363,6 +371,7 @@ class TestMending:
 
 
 class TestOtherPeoplesProcesses:
+    @pytest.mark.slow
     def test_a_reused_pid_is_neither_believed_nor_killed(self, platform: Checkout) -> None:
         platform.down()
         with subprocess.Popen(["sleep", "600"]) as bystander:
@@ -381,6 +390,7 @@ class TestOtherPeoplesProcesses:
             finally:
                 bystander.kill()
 
+    @pytest.mark.slow
     def test_a_stale_pid_file_that_names_a_living_process(self, platform: Checkout) -> None:
         account = processes.unprivileged_account()
         user = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
@@ -397,6 +407,7 @@ class TestOtherPeoplesProcesses:
             finally:
                 bystander.kill()
 
+    @pytest.mark.slow
     def test_a_port_taken_meanwhile_is_given_up(self, platform: Checkout) -> None:
         platform.down()
         before = platform.raw("settings.json")["ports"]
@@ -410,10 +421,8 @@ class TestOtherPeoplesProcesses:
             assert {name for name in PARTS if before[name] != after[name]} == {"postgres"}
             works(platform)
 
-    @pytest.mark.parametrize(
-        "name",
-        ["cache", *(pytest.param(name, marks=pytest.mark.slow) for name in ("postgres", "feed", "api"))],
-    )
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", PARTS)
     def test_a_port_lost_between_choosing_and_listening(
         self, platform: Checkout, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -459,6 +468,7 @@ class TestOtherPeoplesProcesses:
             assert processes_of(one.root) == []
             works(two)
 
+    @pytest.mark.slow
     def test_two_ups_of_one_checkout_at_once(self, platform: Checkout) -> None:
         platform.down()
         with ThreadPoolExecutor() as pool:
@@ -486,12 +496,14 @@ class TestDown:
         with pytest.raises(ConfigurationError, match="is not up"):
             assert platform.state
 
+    @pytest.mark.slow
     def test_nothing_stays_when_a_part_hangs(self, platform: Checkout) -> None:
         for pid in platform.pids().values():
             os.kill(pid, signal.SIGSTOP)
         platform.down()
         assert processes_of(platform.root) == []
 
+    @pytest.mark.slow
     def test_nothing_stays_when_postgres_was_killed_at_work(self, platform: Checkout) -> None:
         with platform.connect() as connection:
             connection.execute("SELECT 1")
@@ -499,6 +511,7 @@ class TestDown:
             platform.down()
         assert processes_of(platform.root) == []
 
+    @pytest.mark.slow
     def test_nothing_stays_when_the_secrets_are_lost(self, platform: Checkout) -> None:
         kept = platform.var / "kept"
         (platform.var / "secrets.json").rename(kept)
@@ -533,6 +546,7 @@ class TestCommandLine:
             "postgres": "up", "cache": "up", "feed": "down", "api": "up"
         }  # fmt: skip
 
+    @pytest.mark.slow
     def test_root_is_found_from_below(self, platform: Checkout) -> None:
         below = platform.root / "some" / "where"
         below.mkdir(parents=True, exist_ok=True)
@@ -565,6 +579,7 @@ class TestCommandLine:
         assert sentence in " ".join(done.stderr.split())
         assert processes_of(checkout.root) == []
 
+    @pytest.mark.slow
     def test_down_says_what_it_did(self, platform: Checkout) -> None:
         done = cli("platform", "down", "--root", platform.root, "--json")
         assert done.returncode == 0
@@ -573,6 +588,7 @@ class TestCommandLine:
         assert "was down already" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_part_that_cannot_start_is_explained(platform: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     kill(platform.pids()["api"])
     monkeypatch.setattr("courtkeeper.platform.parts.ApiPart.module", "courtkeeper.platform.nothing_here")

@@ -14,7 +14,7 @@ import redis
 
 from courtkeeper.platform import processes
 from courtkeeper.platform.postgres import wheel_bin_dir
-from support.platform import LIBRARY, Checkout, cli, new_checkout, processes_of
+from support.platform import LIBRARY, Checkout, cli, client_of, new_checkout, processes_of
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -49,14 +49,14 @@ def test_the_cache_starts_only_as_configured(name: str) -> None:
     with new_checkout(name) as checkout:
         cache = checkout.up(parts=("cache",)).state.cache
         assert cache
-        client = redis.Redis(port=cache.port, password=checkout.secrets.cache_password)
+        client = client_of(cache.port, checkout.secrets.cache_password)
         assert client.config_get("port") == {"port": str(cache.port)}
         assert client.config_get("dir") == {"dir": str(checkout.var / "cache")}
         client.config_set("maxmemory", "65mb")
         client.config_rewrite()
         assert "maxmemory 65mb" in (checkout.var / "cache" / "valkey.conf").read_text()
         with pytest.raises(redis.AuthenticationError):
-            redis.Redis(port=cache.port).ping()
+            client_of(cache.port, None).ping()
         assert checkout.up(parts=("cache",)).actions == []
 
 

@@ -12,22 +12,44 @@ from psycopg import errors
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.platform import schema
 from courtkeeper.platform.database import API, Address
-from support.postgres import Server
+from support.postgres import Server, drop_database, fresh_database
 
 HOME, AWAY = 1610612766, 1610612737
 GAME = "0022500775"
 
 
+@pytest.fixture(scope="module")
+def league_dsn(postgres: Server) -> Iterator[str]:
+    """A database with two teams and ten players, for what leaves nothing behind."""
+    dsn = fresh_database(postgres)
+    with psycopg.connect(dsn) as opened:
+        fill(opened)
+    yield dsn
+    drop_database(postgres, dsn)
+
+
 @pytest.fixture
-def connection(database_dsn: str) -> Iterator[psycopg.Connection]:
-    """The application's connection to a database with two teams and ten players."""
-    with psycopg.connect(database_dsn, autocommit=True) as opened:
-        insert(opened, "teams", team_id=HOME, city="Charlotte", name="Hornets", tricode="CHA")
-        insert(opened, "teams", team_id=AWAY, city="Atlanta", name="Hawks", tricode="ATL")
-        for number in range(1, 11):
-            insert(opened, "players", player_id=number, display_name=f"Player {number}")
-        opened.execute("SELECT ensure_season_partition(2025::smallint)")
+def connection(league_dsn: str) -> Iterator[psycopg.Connection]:
+    """The application's connection to it, in a transaction that is taken back."""
+    with psycopg.connect(league_dsn) as opened:
         yield opened
+        opened.rollback()
+
+
+@pytest.fixture
+def committed(database_dsn: str) -> Iterator[psycopg.Connection]:
+    """The same to a database of the test's own, where others see what it does."""
+    with psycopg.connect(database_dsn, autocommit=True) as opened:
+        fill(opened)
+        yield opened
+
+
+def fill(connection: psycopg.Connection) -> None:
+    insert(connection, "teams", team_id=HOME, city="Charlotte", name="Hornets", tricode="CHA")
+    insert(connection, "teams", team_id=AWAY, city="Atlanta", name="Hawks", tricode="ATL")
+    for number in range(1, 11):
+        insert(connection, "players", player_id=number, display_name=f"Player {number}")
+    connection.execute("SELECT ensure_season_partition(2025::smallint)")
 
 
 def insert(connection: psycopg.Connection, table: str, **row: Any) -> None:
@@ -240,9 +262,9 @@ class TestPartitions:
         assert connection.execute("DELETE FROM play_events WHERE season = 2026").rowcount == 2
 
     def test_the_api_reads_a_new_season(
-        self, connection: psycopg.Connection, database_dsn: str, postgres: Server
+        self, committed: psycopg.Connection, database_dsn: str, postgres: Server
     ) -> None:
-        connection.execute("SELECT ensure_season_partition(2026::smallint)")
+        committed.execute("SELECT ensure_season_partition(2026::smallint)")
         name = str(psycopg.conninfo.conninfo_to_dict(database_dsn)["dbname"])
         dsn = Address(postgres.host, postgres.port).dsn(API, postgres.api_password, name)
         with psycopg.connect(dsn) as api:
@@ -265,12 +287,12 @@ class TestPartitions:
             connection.execute(f"SELECT ensure_season_partition({season}::smallint)")
 
     def test_a_detached_partition_is_not_taken_for_one(
-        self, connection: psycopg.Connection, database_dsn: str, postgres: Server
+        self, committed: psycopg.Connection, database_dsn: str, postgres: Server
     ) -> None:
         with psycopg.connect(postgres.admin_dsn_for(database_dsn), autocommit=True) as admin:
             admin.execute("ALTER TABLE play_events DETACH PARTITION play_events_2025")
         with pytest.raises(errors.ObjectNotInPrerequisiteState, match="is not a partition"):
-            connection.execute("SELECT ensure_season_partition(2025::smallint)")
+            committed.execute("SELECT ensure_season_partition(2025::smallint)")
 
     def test_two_at_once(self, database_dsn: str) -> None:
         with psycopg.connect(database_dsn) as first, psycopg.connect(database_dsn) as second:
@@ -318,8 +340,8 @@ class TestRoles:
             ("CREATE TEMP TABLE mine (a int)", False),
         ],
     )  # fmt: skip
-    def test_the_api(self, database_dsn: str, postgres: Server, statement: str, allowed: bool) -> None:
-        name = str(psycopg.conninfo.conninfo_to_dict(database_dsn)["dbname"])
+    def test_the_api(self, league_dsn: str, postgres: Server, statement: str, allowed: bool) -> None:
+        name = str(psycopg.conninfo.conninfo_to_dict(league_dsn)["dbname"])
         with psycopg.connect(
             Address(postgres.host, postgres.port).dsn(API, postgres.api_password, name)
         ) as api:
