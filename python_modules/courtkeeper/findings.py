@@ -22,8 +22,10 @@ class Status(StrEnum):
     SKIPPED = "skipped"
     UNKNOWN = "unknown"
 
-
-_SEVERITY = {Status.OK: 0, Status.SKIPPED: 1, Status.UNKNOWN: 2, Status.WARN: 3, Status.CRIT: 4}
+    @property
+    def severity(self) -> int:
+        """0 for `ok`, then `skipped`, `unknown`, `warn`, and 4 for `crit`."""
+        return (Status.OK, Status.SKIPPED, Status.UNKNOWN, Status.WARN, Status.CRIT).index(self)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
@@ -83,9 +85,9 @@ class ConfigurationError(CourtkeeperError):
 
 def worst(findings: Iterable[Finding]) -> Status:
     """Return the most severe status among `findings`; `ok` when there are none."""
-    return max((f.status for f in findings), key=_SEVERITY.__getitem__, default=Status.OK)
+    return max((f.status for f in findings), key=lambda status: status.severity, default=Status.OK)
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
     """Return `findings` with the worst first, then by id and subject."""
-    return sorted(findings, key=lambda f: (-_SEVERITY[f.status], f.id, f.subject))
+    return sorted(findings, key=lambda f: (-f.status.severity, f.id, f.subject))

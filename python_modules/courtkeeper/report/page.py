@@ -31,7 +31,6 @@ METRICS_AT_MOST = 200
 FIELD_LIMIT = 400
 """Characters of one field of a finding. With the limits above it bounds the page at a few megabytes."""
 
-_SEVERITY = {Status.CRIT: 0, Status.WARN: 1, Status.UNKNOWN: 2, Status.SKIPPED: 3, Status.OK: 4}
 _HOST_COLUMNS = (
     (("ok",), "OK"),
     (("changed",), "Changed"),
@@ -239,7 +238,7 @@ def _discard(part: Path) -> None:
 
 def _findings(found: Sequence[HostFinding]) -> FindingsView:
     ordered = sorted(
-        found, key=lambda h: (_SEVERITY[h.finding.status], h.finding.id, h.finding.subject, h.host)
+        found, key=lambda h: (-h.finding.status.severity, h.finding.id, h.finding.subject, h.host)
     )
     open_ = [h for h in ordered if h.finding.status is not Status.OK]
     ok = [h for h in ordered if h.finding.status is Status.OK]
@@ -248,7 +247,9 @@ def _findings(found: Sequence[HostFinding]) -> FindingsView:
     return FindingsView(
         open=tuple(_item(h, with_host=hosts > 1) for h in open_[:FINDINGS_AT_MOST]),
         ok=tuple(_item(h, with_host=hosts > 1) for h in ok[:OK_AT_MOST]),
-        counts=tuple((s, verdict.STATUS_WORDS[s].lower(), counts[s]) for s in _SEVERITY if counts[s]),
+        counts=tuple(
+            (s, verdict.STATUS_WORDS[s].lower(), counts[s]) for s in verdict.WORST_FIRST if counts[s]
+        ),
         open_left_out=max(len(open_) - FINDINGS_AT_MOST, 0),
         ok_left_out=max(len(ok) - OK_AT_MOST, 0),
         ok_total=len(ok),

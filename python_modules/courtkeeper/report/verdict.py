@@ -18,7 +18,7 @@ STATUS_WORDS: Mapping[Status, str] = {
     Status.SKIPPED: "Skipped",
     Status.OK: "OK",
 }
-_SEVERITY = (Status.CRIT, Status.WARN, Status.UNKNOWN, Status.SKIPPED, Status.OK)
+WORST_FIRST = tuple(sorted(Status, key=lambda status: -status.severity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Trouble:
 
 def worse(one: Status, other: Status) -> Status:
     """Return the more severe of two."""
-    return min(one, other, key=_SEVERITY.index)
+    return max(one, other, key=lambda status: status.severity)
 
 
 def judge(record: RunRecord, *, clause: str = "", part: Status = Status.OK) -> Verdict:

@@ -13,8 +13,6 @@ import psycopg
 from courtkeeper.findings import Status
 from courtkeeper.platform.api import cache, database
 
-_ORDER = (Status.OK, Status.SKIPPED, Status.UNKNOWN, Status.WARN, Status.CRIT)
-
 # How a refresh ends that brought no fresh data (docs/nba.md).
 _NOT_FINISHED = {
     "failed": "The newest refresh failed",
@@ -44,7 +42,7 @@ async def detailed(
         "cache": await _timed(lambda: _cache(store)),
         "freshness": await _timed(lambda: _freshness(data, moment, timedelta(hours=stale_after_h))),
     }
-    worst = max((Status(check["status"]) for check in checks.values()), key=_ORDER.index)
+    worst = max((Status(check["status"]) for check in checks.values()), key=lambda status: status.severity)
     code = 503 if checks["database"]["status"] is Status.CRIT else 200
     return code, {"status": worst, "checked_at": moment, "pid": os.getpid(), "checks": checks}
 
