@@ -83,7 +83,7 @@ export COURTKEEPER_IMAGE := $(IMAGE)
 export COURTKEEPER_IMAGES_FROM := $(IMAGES_FROM)
 export COURTKEEPER_JOBS := $(JOBS)
 
-.PHONY: engine engine-down images test-hosts
+.PHONY: engine engine-down images test-hosts fresh
 engine: .venv/.dev ## Have a Docker engine: the one that answers, or as root one of our own
 	@$(RUN) tools/engine.py up
 engine-down: .venv/.dev ## Stop it, if it is our own
@@ -92,6 +92,8 @@ images: .venv/.dev ## Build the images of the test hosts that the engine does no
 	@$(RUN) tools/images.py
 test-hosts: .venv/.hosts ## Molecule: every role on Debian 12 and 13 (ARGS="agent converge": one step of one scenario)
 	@$(RUN) tools/test_hosts.py $(ARGS)
+fresh: .venv/.dev ## Clone HEAD into a bare Debian; demo and test-fast as root and as a user (DEBIAN=12: that release)
+	@$(RUN) tools/fresh.py $(DEBIAN)
 
 .PHONY: bench
 bench: .venv/.dev ## Run the benchmarks one after the other; what they say goes to build/bench.txt
