@@ -77,7 +77,8 @@ def run(name: str, image: str, scratch: Path) -> int:
     for path in (bundle, conf):
         path.chmod(0o644)
     docker(
-        "run", "--detach", "--init", "--pull", "never", "--name", name,
+        # SYS_PTRACE: root of a real machine may look at the processes of others.
+        "run", "--detach", "--init", "--cap-add", "SYS_PTRACE", "--pull", "never", "--name", name,
         "--label", f"courtkeeper.test={CHECKOUT}-fresh", *mounts(settings),
         "--volume", f"{bundle}:/source.bundle:ro", "--volume", f"{conf}:/etc/pip.conf:ro",
         image, "sleep", str(2 * LIMIT_S),
