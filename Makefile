@@ -38,10 +38,12 @@ help: ## Show the targets
 	@tools/bootstrap demo
 .venv/.dev: requirements/dev.lock $(LOCKED)
 	@tools/bootstrap dev
+.venv/.hosts: requirements/hosts.lock $(LOCKED)
+	@tools/bootstrap hosts
 
 # A venv that was moved or copied with its checkout, or whose Python is gone, is built again.
 ifneq ($(shell $(RUN) -c '' 2>/dev/null && cat .venv/.checkout),$(CURDIR))
-.PHONY: .venv/.demo .venv/.dev
+.PHONY: .venv/.demo .venv/.dev .venv/.hosts
 endif
 
 ##### What people do
@@ -68,9 +70,30 @@ lint-python: .venv/.dev
 	$(BIN)/ruff check --quiet --output-format concise .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
-lint-ansible: .venv/.dev
+lint-ansible: .venv/.hosts # it looks the modules of the scenarios up
 	$(BIN)/yamllint --strict .
 	PATH="$$PWD/$(BIN):$$PATH" ANSIBLE_HOME="$$PWD/.ansible" $(BIN)/ansible-lint -q
+
+##### Hosts of our own to test on; as root on Debian they need nothing that is not installed for them
+
+# The images' name, and where they come from: registry, apt, or empty for whatever is in reach.
+IMAGE ?= courtkeeper-test
+IMAGES_FROM ?=
+export COURTKEEPER_IMAGE := $(IMAGE)
+export COURTKEEPER_IMAGES_FROM := $(IMAGES_FROM)
+export COURTKEEPER_JOBS := $(JOBS)
+
+.PHONY: engine engine-down images test-hosts fresh
+engine: .venv/.dev ## Have a Docker engine: the one that answers, or as root one of our own
+	@$(RUN) tools/engine.py up
+engine-down: .venv/.dev ## Stop it, if it is our own
+	@$(RUN) tools/engine.py down
+images: .venv/.dev ## Build the images of the test hosts that the engine does not have yet
+	@$(RUN) tools/images.py
+test-hosts: .venv/.hosts ## Molecule: every role on Debian 12 and 13 (ARGS="agent converge": one step of one scenario)
+	@$(RUN) tools/test_hosts.py $(ARGS)
+fresh: .venv/.dev ## Clone HEAD into a bare Debian; demo and test-fast as root and as a user (DEBIAN=12: that release)
+	@$(RUN) tools/fresh.py $(DEBIAN)
 
 .PHONY: bench
 bench: .venv/.dev ## Run the benchmarks one after the other; what they say goes to build/bench.txt

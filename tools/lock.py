@@ -20,8 +20,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
-# The extras in each lock. dev is a superset of demo with the very same pins, so one venv serves both.
-EXTRAS = {"demo": ("driver", "embedded"), "dev": ("dev",)}
+# The extras in each lock. hosts is a superset of dev and dev of demo with the very same pins, so one venv
+# serves them all; agent is the part of demo that goes to a host.
+EXTRAS = {"demo": ("driver", "embedded"), "dev": ("dev",), "hosts": ("dev", "hosts"), "agent": ("agent",)}
+PINNED_BY = {"dev": "demo", "hosts": "dev", "agent": "demo"}
 MARK = "# inputs: sha256:"
 
 
@@ -39,7 +41,9 @@ def inputs(name: str, project: dict[str, Any], bootstrap: str) -> list[str]:
     """Return the requirement lines lock `name` is made from: for a venv lock, the build backend too."""
     if name == "bootstrap":
         return [line for line in bootstrap.splitlines() if line and not line.startswith("#")]
-    lines = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
+    # A host gets the library as a wheel and builds nothing.
+    lines = [] if name == "agent" else [*project["build-system"]["requires"]]
+    lines += project["project"]["dependencies"]
     for extra in EXTRAS[name]:
         lines += extra_lines(extra, project["project"]["optional-dependencies"])
     return sorted(set(lines))
@@ -76,8 +80,8 @@ def compile_lock(name: str, project: dict[str, Any], *, upgrade: bool) -> None:
     command += ["--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate"]
     if upgrade:
         command.append("--upgrade")
-    if name == "dev":
-        command += ["--constraints", LOCKS / "demo.lock"]
+    if name in PINNED_BY:
+        command += ["--constraints", LOCKS / f"{PINNED_BY[name]}.lock"]
     with tempfile.TemporaryDirectory() as scratch:
         source, output = Path(scratch, "requirements.in"), Path(scratch, "out.lock")
         source.write_text("\n".join(inputs(name, project, bootstrap)) + "\n")

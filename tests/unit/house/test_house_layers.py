@@ -11,7 +11,7 @@ import pytest
 LAYERS = [
     {"findings", "progress"},
     {"nba", "postgres", "redis", "vault", "hosts"},
-    {"calendar", "export", "notify", "platform", "report", "runner", "store"},
+    {"calendar", "export", "notify", "platform", "report", "runner", "store", "wheelhouse"},
     {"cli", "web"},
 ]
 SOCIABLE = {2}

@@ -60,11 +60,11 @@ def test_a_changed_requirement_is_noticed(
 ) -> None:
     project = {**project, "project": {**project["project"], "dependencies": ["httpx>=99"]}}
     stale = tool("lock").stale(root / "requirements", project)
-    assert len(stale) == 2
+    assert len(stale) == 4  # all but bootstrap.lock
     assert "requirements/demo.lock was not made from today's pyproject.toml: run `make lock`" in stale
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "demo", "dev"])
+@pytest.mark.parametrize("name", ["bootstrap", "demo", "dev", "hosts", "agent"])
 def test_a_lock_holds_pins_and_hashes_and_nothing_else(root: Path, name: str) -> None:
     lines = (root / f"requirements/{name}.lock").read_text().splitlines()
     odd = [line for line in lines[2:] if not PIN.fullmatch(line) and not HASH.fullmatch(line)]
@@ -75,6 +75,13 @@ def test_a_lock_holds_pins_and_hashes_and_nothing_else(root: Path, name: str) ->
 def test_one_venv_serves_both(root: Path) -> None:
     demo, dev = pins(root / "requirements/demo.lock"), pins(root / "requirements/dev.lock")
     assert demo.items() <= dev.items()
+    assert dev.items() <= pins(root / "requirements/hosts.lock").items()
+
+
+def test_a_host_gets_the_pins_of_the_demo(root: Path) -> None:
+    demo, agent = pins(root / "requirements/demo.lock"), pins(root / "requirements/agent.lock")
+    assert agent.keys() - demo.keys() == {"pip"}
+    assert {name: pin for name, pin in agent.items() if name != "pip"}.items() <= demo.items()
 
 
 def test_the_demo_needs_no_development_tools(root: Path) -> None:

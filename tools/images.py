@@ -1,0 +1,188 @@
+"""`make images`: the images of the test hosts, Debian 12 and 13 with systemd as PID 1, and of `make fresh`.
+
+An image is built once for a recipe (its tag holds the recipe's digest) and kept by the engine. From a
+Dockerfile where a registry is in reach, else by mmdebstrap from this machine's own apt sources;
+COURTKEEPER_IMAGES_FROM=registry or =apt decides instead of a try. An image made by mmdebstrap carries
+this machine's apt sources: never publish one.
+
+    tools/images.py           build what is missing, print NAME=IMAGE lines
+    tools/images.py --list    only print them
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import engine
+
+ROOT = Path(__file__).resolve().parent.parent
+REPOSITORY = os.environ.get("COURTKEEPER_IMAGE") or "courtkeeper-test"
+SUITES = {"12": "bookworm", "13": "trixie"}
+# What a Debian server has: an init, a package manager that modules can use, logs, cron, ssh.
+HOST = [
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "python3",
+    "python3-apt",
+    "iproute2",
+    "procps",
+    "sudo",
+    "cron",
+    "logrotate",
+    "ca-certificates",
+    "openssh-server",
+]
+# What README promises to be enough, and nothing else.
+BARE = ["python3", "python3-venv", "make", "git"]
+IMAGES = {"debian12": ("12", HOST), "debian13": ("13", HOST), "bare12": ("12", BARE), "bare13": ("13", BARE)}
+SYSTEMD = ['CMD ["/lib/systemd/systemd"]', "ENV container=docker"]
+# A service that fails in every container, or only costs time; machine-id so that each host has its own.
+TIDY = "rm -f /etc/machine-id; touch /etc/machine-id; rm -rf /var/lib/apt/lists/*"
+PULL_S = 60
+
+
+class NoImageError(Exception):
+    """An image cannot be built here; the message says why."""
+
+
+def changes(packages: list[str]) -> list[str]:
+    """Return what the image has beyond its files, as lines of a Dockerfile."""
+    return SYSTEMD if "systemd" in packages else ['CMD ["bash"]']
+
+
+def tag(name: str) -> str:
+    """Return the full name of image `name`: it changes with the recipe."""
+    release, packages = IMAGES[name]
+    recipe = repr((SUITES[release], packages, changes(packages), TIDY))
+    return f"{REPOSITORY}:{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+
+
+def docker(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run docker."""
+    return subprocess.run(["docker", *arguments], check=False, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def exists(image: str) -> bool:
+    """Tell whether the engine has `image`."""
+    return docker("image", "inspect", image, capture_output=True).returncode == 0
+
+
+def registry_in_reach(base: str) -> bool:
+    """Tell whether `base` is here or can be pulled within a minute."""
+    wanted = os.environ.get("COURTKEEPER_IMAGES_FROM", "")
+    if wanted in {"apt", "registry"}:
+        return wanted == "registry"
+    if exists(base):
+        return True
+    try:
+        return docker("pull", "--quiet", base, capture_output=True, timeout=PULL_S).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def from_dockerfile(image: str, base: str, packages: list[str]) -> None:
+    """Build `image` from a Debian base out of a registry."""
+    install = f"apt-get update -qq && apt-get install -qq --yes --no-install-recommends {' '.join(packages)}"
+    lines = [f"FROM {base}", f"RUN DEBIAN_FRONTEND=noninteractive; {install} && {TIDY}", *changes(packages)]
+    subprocess.run(
+        ["docker", "build", "--quiet", "--tag", image, "-"],
+        input="\n".join(lines).encode(),
+        check=True,
+        stdout=sys.stderr,
+    )
+
+
+def apt_sources(suite: str) -> list[str]:
+    """Return this machine's Debian sources as lines for `suite`: the same mirrors, another release."""
+    release = dict(
+        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
+    )
+    own = release.get("VERSION_CODENAME", "").strip('"')
+    listing = subprocess.run(
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+            "Created-By: Packages",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    lines = []
+    for uri, name, component in (line.split() for line in sorted(set(listing.splitlines()))):
+        # Only the release itself, its updates and its security fixes; not somebody's own repository.
+        if name in {own, f"{own}-updates", f"{own}-security"} and component == "main":
+            lines.append(f"deb {uri} {name.replace(own, suite)} {component}")
+    if not lines:
+        raise NoImageError("no registry is in reach, and this machine's apt has no Debian sources")
+    return lines
+
+
+def from_apt(image: str, suite: str, packages: list[str]) -> None:
+    """Build `image` with mmdebstrap from this machine's apt sources."""
+    if os.geteuid() != 0:
+        raise NoImageError("no registry is in reach, and only root can build an image without one")
+    subprocess.run([ROOT / "tools/apt-install", "mmdebstrap"], check=True, stdout=sys.stderr)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
+        archive = Path(scratch, "base.tar")
+        command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase"]
+        command += [f"--include={','.join(packages)}", f'--customize-hook=chroot "$1" sh -c "{TIDY}"']
+        # A cut-out mirror or a snapshot may be behind its own Valid-Until date.
+        command += ["--aptopt=Acquire::Retries 3", "--aptopt=Acquire::Check-Valid-Until false"]
+        subprocess.run(
+            [*command, suite, archive, "-"],
+            input="\n".join(apt_sources(suite)) + "\n",
+            text=True,
+            check=True,
+            stdout=sys.stderr,
+        )
+        lines = [part for line in changes(packages) for part in ("--change", line)]
+        subprocess.run(
+            ["docker", "import", *lines, archive, image],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=sys.stderr,
+        )
+
+
+def have(name: str) -> str:
+    """Build image `name` if the engine does not have it, and return its full name."""
+    release, packages = IMAGES[name]
+    image, base = tag(name), f"debian:{release}"
+    if not exists(image):
+        sys.stderr.write(f"images: building {image}\n")
+        if registry_in_reach(base):
+            from_dockerfile(image, base, packages)
+        else:
+            from_apt(image, SUITES[release], packages)
+    return image
+
+
+def main() -> int:
+    """Build what is missing of the images named (all of them when none is), and print them."""
+    names = [name for name in sys.argv[1:] if name != "--list"] or list(IMAGES)
+    if unknown := set(names) - set(IMAGES):
+        sys.stderr.write(f"images: no image {', '.join(sorted(unknown))}; there are: {', '.join(IMAGES)}\n")
+        return 2
+    if "--list" in sys.argv:
+        sys.stdout.writelines(f"{name}={tag(name)}\n" for name in names)
+        return 0
+    try:
+        with engine.engine():
+            sys.stdout.writelines(f"{name}={have(name)}\n" for name in names)
+    except (engine.NoEngineError, NoImageError) as error:
+        sys.stderr.write(f"courtkeeper: {error}.\n")
+        return engine.NONE
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
