@@ -65,7 +65,7 @@ def message_of(result: Mapping[str, Any]) -> str:
     if "censored" in result:
         return "the reason is hidden, because the task has no_log"
     text = strip_noise(str(result.get("msg", "")))
-    if text == "non-zero return code":
+    if "non-zero return code" in text and "rc" in result:  # in the words of core 2.19 and of 2.21
         return _of_command(result)
     if text.startswith("Module result deserialization failed"):
         said = _last_line(result.get("module_stderr")) or _last_line(result.get("module_stdout"))

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -181,22 +180,15 @@ class TestIdempotence:
         assert platform.down() == []
         assert set(statuses(platform).values()) == {Health.DOWN}
 
-    def test_data_outlive_down_and_a_warm_start_is_quick(
-        self, platform: Checkout, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_data_and_ports_outlive_down(self, platform: Checkout) -> None:
         with platform.connect() as connection:
             connection.execute(
                 "INSERT INTO teams VALUES (1610612737, 'Atlanta', 'Hawks', 'ATL', DATE '2026-02-11')"
             )
         ports = platform.raw("settings.json")["ports"]
         platform.down()
-        start = time.monotonic()
         done = cli("platform", "up", "--feed", "simulated", "--root", platform.root)
-        warm_s = time.monotonic() - start
-        with capsys.disabled():
-            print(f" [warm start: {warm_s:.2f} s] ", end="")
         assert done.returncode == 0, done.stderr
-        assert warm_s < 5
         with platform.connect() as connection:
             assert connection.execute("DELETE FROM teams RETURNING tricode").fetchall() == [("ATL",)]
         assert platform.raw("settings.json")["ports"] == ports
