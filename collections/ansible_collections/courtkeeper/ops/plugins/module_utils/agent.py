@@ -23,7 +23,7 @@ import tempfile
 
 MARK = "agent.json"
 IMPORT = "import courtkeeper, courtkeeper.findings; print(courtkeeper.__version__)"
-# The venv, the unpacked archive and the compiled files, measured at 5.1 times the archive.
+# The venv, the unpacked archive and the compiled files together, as a multiple of the archive: a safe guess.
 ROOM = 6
 INSTALL_S = 300
 
