@@ -8,19 +8,19 @@ import tempfile
 import time
 from pathlib import Path
 
+from limits import hold
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def make(directory: Path, target: str) -> float:
-    """Run a make target in `directory` and return how long it took, in seconds."""
+def demo(directory: Path) -> tuple[float, str]:
+    """Run `make demo` in `directory`; how long it took, in seconds, and what it said."""
     began = time.perf_counter()
-    done = subprocess.run(["make", target], cwd=directory, capture_output=True, text=True, check=False)
+    done = subprocess.run(["make", "demo"], cwd=directory, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.stderr.write(done.stdout + done.stderr)
         raise SystemExit(1)
-    if target == "demo" and directory.joinpath("second").exists():
-        assert "nothing changed" in done.stdout
-    return time.perf_counter() - began
+    return time.perf_counter() - began, done.stdout
 
 
 def main() -> None:
@@ -29,14 +29,17 @@ def main() -> None:
         directory = Path(parent) / "clone"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(directory)], check=True)
         try:
-            first = make(directory, "demo")
-            directory.joinpath("second").touch()
-            second = make(directory, "demo")
+            first, _ = demo(directory)
+            second, said = demo(directory)
         finally:
             subprocess.run(
                 [".venv/bin/courtkeeper", "platform", "down", "--remove-data"], cwd=directory, check=False
             )
         sys.stdout.write(f"make demo: first {first:.1f} s (limit 90 s), second {second:.1f} s (limit 30 s)\n")
+        if "nothing changed" not in said:
+            raise SystemExit("MISSED: the second demo changed something")
+        hold("the first demo", first, 90)
+        hold("the second demo", second, 30)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,9 @@
+"""The limits that the project promises: a benchmark that misses one ends with exit code 1."""
+
+from __future__ import annotations
+
+
+def hold(what: str, observed_s: float, limit_s: float) -> None:
+    """End the benchmark with one sentence where `observed_s` is over `limit_s` (both in seconds)."""
+    if observed_s > limit_s:
+        raise SystemExit(f"MISSED: {what} took {observed_s:.1f} s, the limit is {limit_s:g} s")
