@@ -6,6 +6,7 @@
 
 What a scenario says goes to build/hosts/<scenario>.log; its last lines are shown when it fails. Where no
 engine or no image can be had, it says why in one sentence and exits 0: the other tests can do without.
+Where root of a Debian could have them and they fail, it exits 1.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import images
-from engine import NoEngineError, engine
+from engine import BrokenError, NoEngineError, engine
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build/hosts"
@@ -128,6 +129,9 @@ def main() -> int:
     except (NoEngineError, images.NoImageError) as error:
         sys.stdout.write(f"test hosts: not run, {error}.\n")
         return 0
+    except BrokenError as error:
+        sys.stderr.write(f"test hosts: FAILED, {error}.\n")
+        return 1
 
 
 if __name__ == "__main__":

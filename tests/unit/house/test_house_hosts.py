@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,6 +16,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import engine  # noqa: E402
 import fresh  # noqa: E402
 import images  # noqa: E402
+import test_hosts as hosts  # noqa: E402
 
 
 def test_a_process_id_that_was_reused_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +26,9 @@ def test_a_process_id_that_was_reused_is_not_ours(tmp_path: Path, monkeypatch: p
     engine.RECORD.write_text(json.dumps({"pid": me, "started": engine.started(me)}))
     assert engine.ours() == me
     engine.RECORD.write_text(json.dumps({"pid": me, "started": "1"}))
+    assert engine.ours() is None
+    # It ended before its start could be read.
+    engine.RECORD.write_text(json.dumps({"pid": 2**22 + 1, "started": None}))
     assert engine.ours() is None
     engine.RECORD.write_text("half a rec")
     assert engine.ours() is None
@@ -48,3 +53,58 @@ def test_fresh_mounts_what_the_settings_of_pip_name(tmp_path: Path) -> None:
     assert fresh.mounts(settings) == [
         "--volume", f"{tmp_path}:{tmp_path}:ro", "--volume", f"{wheels}:{wheels}:ro",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def root_without_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Root on a Debian where no engine answers and dockerd ends at once; the directory of its PATH."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, body in (
+        ("docker", "exit 1"),
+        ("dockerd", "echo no cgroups here >&2; exit 1"),
+        ("apt-get", "exit 100"),
+        ("git", "echo 1234567 What is proven"),
+    ):
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(engine, "HOME", tmp_path)  # so that the machine's own engine is out of sight
+    monkeypatch.setattr(engine, "RUN", tmp_path / "run")
+    for name, file in {"RECORD": "record", "LOG": "log", "USERS": "users", "STARTING": "starting"}.items():
+        monkeypatch.setattr(engine, name, tmp_path / file)
+    monkeypatch.setattr(sys, "argv", ["tool"])
+    return programs
+
+
+@pytest.mark.parametrize("tool", [hosts, fresh], ids=["test-hosts", "fresh"])
+def test_an_engine_that_could_be_had_and_does_not_start_is_a_failure(
+    tool: ModuleType, root_without_engine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tool.main() == 1
+    said = capsys.readouterr().err
+    assert "FAILED, dockerd does not run on this machine: no cgroups here." in said
+
+
+@pytest.mark.parametrize("tool", [hosts, fresh], ids=["test-hosts", "fresh"])
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [(1000, "only root can start one"), (0, "without apt-get none can be installed here")],
+)
+def test_where_no_engine_can_be_had_one_sentence_says_so(
+    tool: ModuleType,
+    user: int,
+    reason: str,
+    root_without_engine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("apt-get", "dockerd"):
+        (root_without_engine / name).unlink()
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert tool.main() == 0
+    said = capsys.readouterr()
+    assert "not run, no Docker engine answers" in said.out
+    assert reason in said.out
+    assert said.err == ""
