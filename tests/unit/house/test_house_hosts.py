@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -53,6 +54,81 @@ def test_fresh_mounts_what_the_settings_of_pip_name(tmp_path: Path) -> None:
     assert fresh.mounts(settings) == [
         "--volume", f"{tmp_path}:{tmp_path}:ro", "--volume", f"{wheels}:{wheels}:ro",
     ]  # fmt: skip
+
+
+# Of a scenario's log: Molecule's headings, and the recaps of the runs between them.
+SCENARIO = """\
+INFO     [nba_refresh > discovery] scenario test matrix: create, prepare, converge, idempotence, check
+INFO     [nba_refresh > converge] Executing
+PLAY RECAP *********************************************************************
+debian12                   : ok=40   changed=16   unreachable=0    failed=0    skipped=2    rescued=0
+
+INFO     [nba_refresh > converge] Executed: Successful
+INFO     [nba_refresh > idempotence] Executing
+PLAY RECAP *********************************************************************
+debian12                   : ok=30   changed=0    unreachable=0    failed=0    skipped=2    rescued=0
+
+PLAY RECAP *********************************************************************
+debian-12.example          : ok=5    changed=0    unreachable=0    failed=0    skipped=4    rescued=0
+debian13                   : ok=12   changed=0    unreachable=0    failed=1    skipped=4    rescued=0
+localhost                  : ok=99   changed=0    unreachable=0    failed=0    skipped=0    rescued=0
+
+INFO     [nba_refresh > idempotence] Executed: Successful
+INFO     [nba_refresh > check] Executing
+PLAY RECAP *********************************************************************
+debian12                   : ok=50   changed=0    unreachable=0    failed=0    skipped=2    rescued=0
+"""
+
+
+def test_the_tasks_of_a_second_run_are_those_of_the_idempotence_steps_last_recap() -> None:
+    assert hosts.second_run(SCENARIO) == {"debian-12.example": 5, "debian13": 13}
+    before, after = SCENARIO.split("INFO     [nba_refresh > idempotence] Executing\n")
+    assert hosts.second_run(before) == {}
+    assert hosts.tasks_by_host(after) == {"debian12": 50}
+    assert hosts.tasks_by_host("no recap : ok=3 failed=0") == {}
+
+
+def test_a_second_run_with_more_than_twelve_tasks_is_one_sentence() -> None:
+    assert hosts.too_many({"debian12": 12}) == ""
+    assert hosts.too_many({}) == ""
+    sentence = hosts.too_many({"debian12": 12, "debian13": 13})
+    assert sentence == "the second run ran 13 tasks on debian13; the limit is 12"
+
+
+@pytest.fixture
+def molecule_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a Molecule in place that says a text and passes."""
+    script = tmp_path / "molecule"
+    monkeypatch.setattr(hosts, "molecule", lambda *_: [str(script)])
+    monkeypatch.setattr(hosts, "ROOT", tmp_path)
+    monkeypatch.setattr(hosts, "LOGS", tmp_path)
+
+    def say(text: str) -> None:
+        script.write_text(f"#!/bin/sh\ncat <<'END'\n{text}END\n")
+        script.chmod(0o755)
+
+    return say
+
+
+def test_a_scenario_whose_log_shows_no_second_run_fails(
+    molecule_says: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    molecule_says(SCENARIO.replace("> idempotence]", "> another]"))
+    assert hosts.whole_sequence("nba_refresh") is False
+    assert "its log shows no second run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ran", [12, 13])
+def test_a_scenario_with_too_many_tasks_fails_though_molecule_passed(
+    ran: int, tmp_path: Path, molecule_says: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = SCENARIO.replace("failed=1", "failed=0").replace("ok=12 ", f"ok={ran} ")
+    molecule_says(text)
+    assert hosts.whole_sequence("nba_refresh") is (ran == 12)
+    said = capsys.readouterr().out
+    assert said.startswith("passed" if ran == 12 else "FAILED")
+    assert f"(second run: {ran} tasks, 0 s)" in said
+    assert (tmp_path / "nba_refresh.log").read_text() == text
 
 
 @pytest.fixture
