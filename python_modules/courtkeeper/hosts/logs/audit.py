@@ -100,23 +100,23 @@ def judge(seen: Seen, limits: Limits, now: datetime) -> list[Finding]:
         "logs.journal.size": list(_journal(seen.journal)),
     }
     fine = {
-        "logs.large.uncovered": f"every log of {limits.large_mib} MiB or more is rotated.",
-        "logs.status": "logrotate has written its status file lately.",
-        "logs.run": "logrotate's last run ended well and its timer is active.",
-        "logs.rotation.overdue": "no log waits for a rotation that is overdue.",
-        "logs.deleted.open": "no process holds a large deleted file.",
-        "logs.path.twice": "no log is rotated by two stanzas.",
-        "logs.stanza.empty": "every stanza finds something, or could.",
-        "logs.directory.insecure": "logrotate passes over no directory for its permissions.",
-        "logs.config.ignored": "logrotate reads every file of its configuration.",
-        "logs.journal.size": "the journal keeps to its size.",
+        "logs.large.uncovered": f"Every log of {limits.large_mib} MiB or more is rotated.",
+        "logs.status": "Logrotate has written its status file lately.",
+        "logs.run": "Logrotate's last run ended well and its timer is active.",
+        "logs.rotation.overdue": "No log waits for a rotation that is overdue.",
+        "logs.deleted.open": "No process holds a large deleted file.",
+        "logs.path.twice": "No log is rotated by two stanzas.",
+        "logs.stanza.empty": "Every stanza finds something, or could.",
+        "logs.directory.insecure": "Logrotate passes over no directory for its permissions.",
+        "logs.config.ignored": "Logrotate reads every file of its configuration.",
+        "logs.journal.size": "The journal keeps to its size.",
     }
     found = []
     for name, faults in checks.items():
         if faults:
             found += faults
         else:
-            found.append(Finding(id=name, subject="host", status=Status.OK, summary=fine[name].capitalize()))
+            found.append(Finding(id=name, subject="host", status=Status.OK, summary=fine[name]))
     return found
 
 

@@ -193,7 +193,7 @@ def _directory(
             elif _due(status, child, entry, held, before):
                 if not check:
                     os.unlink(child, dir_fd=at)
-                yield Removed(f"{name}/{child}".encode("utf-8", "replace").decode(), status.st_size)
+                yield Removed(paths.shown(f"{name}/{child}"), status.st_size)
         except (FileNotFoundError, NotADirectoryError):
             continue  # gone or swapped meanwhile
 

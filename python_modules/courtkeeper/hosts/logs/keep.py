@@ -49,7 +49,7 @@ class Step(msgspec.Struct, frozen=True):
         """Say what is done, for `actions`."""
         size = f"{self.file.size} bytes, {self.file.age_days:.0f} days old"
         goal = f" to {self.target}" if self.kind == "archive" else ""
-        return f"{self.kind} {self.file.path}{goal} ({size})"
+        return paths.shown(f"{self.kind} {self.file.path}{goal} ({size})")
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -161,13 +161,14 @@ def _without_held(due: Iterable[Step], scan: opened.Scan) -> tuple[list[Step], l
 
 def _held(step: Step, reason: str, fix: str) -> Finding:
     """Say that a file that is due was left as it is."""
+    path = paths.shown(step.file.path)
     return Finding(
         id="logs.rotated.held",
-        subject=step.file.path,
+        subject=path,
         status=Status.WARN,
         observed=round(step.file.age_days, 1),
         unit="days",
-        summary=f"{step.file.path} is due ({step.kind}) and was left as it is, because {reason}.",
+        summary=f"{path} is due ({step.kind}) and was left as it is, because {reason}.",
         fix=fix,
     )
 

@@ -51,7 +51,7 @@ def see(roots: Sequence[str], now: datetime) -> audit.Seen:
         logs=list(_logs(roots)),
         folders=_folders(configuration),
         deleted=[
-            audit.Holder(each.path, each.held_bytes, each.pid, opened.unit(each.pid))
+            audit.Holder(paths.shown(each.path), each.held_bytes, each.pid, opened.unit(each.pid))
             for each in _once(scan.files)
             if not each.path.startswith(NO_DISK)
         ],
@@ -95,7 +95,7 @@ def _logs(roots: Sequence[str]) -> Iterator[audit.Log]:
                 except OSError:
                     continue
                 if stat.S_ISREG(found.st_mode):
-                    yield audit.Log(path, found.st_size, found.st_blocks * 512)
+                    yield audit.Log(paths.shown(path), found.st_size, found.st_blocks * 512)
 
 
 def _folders(configuration: config.Configuration) -> list[audit.Folder]:

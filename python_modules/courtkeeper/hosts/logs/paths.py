@@ -25,6 +25,11 @@ TOO_WIDE = frozenset(
 )  # fmt: skip
 
 
+def shown(path: str) -> str:
+    """Return a path for a person: what cannot be printed, or is no UTF-8, as its code."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c) & 0xFF:02x}" for c in path)
+
+
 def matches(path: str, pattern: str) -> bool:
     """Tell whether glob(3) would find `path` by `pattern`: no wildcard crosses a slash or a leading dot."""
     parts, wanted = path.split("/"), pattern.split("/")

@@ -152,9 +152,9 @@ def _keep(steps: Sequence[keep.Step], result: Result, *, check: bool, progress: 
                 result.findings.append(
                     Finding(
                         id="logs.rotated.failed",
-                        subject=step.file.path,
+                        subject=paths.shown(step.file.path),
                         status=Status.CRIT,
-                        summary=str(error),
+                        summary=paths.shown(str(error)),
                         fix="mend what the sentence names; the next run tries again",
                     )
                 )
