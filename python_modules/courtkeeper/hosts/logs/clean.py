@@ -58,7 +58,7 @@ def read(entries: Sequence[dict[str, Any]], roots: Sequence[str]) -> list[Entry]
             entry = msgspec.convert({k: v for k, v in given.items() if v is not None}, Entry)
         except msgspec.ValidationError as error:
             raise ConfigurationError(f"{where} cannot be read: {error}.") from None
-        paths.refuse_outside(f"{entry.path}/x", roots, where, "log_rotation_clean_roots")
+        paths.refuse_outside(entry.path, entry.path, roots, where, "log_rotation_clean_roots")
         if paths.WILDCARDS.search(entry.path):
             raise ConfigurationError(f"{where} holds {entry.path}: name one directory, without wildcards.")
         if not 1 <= entry.max_age_days <= 36500:

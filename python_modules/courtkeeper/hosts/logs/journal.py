@@ -108,13 +108,18 @@ def due(files: Iterable[Archived], *, total_bytes: int, days: int, mib: int, now
     return chosen
 
 
-def vacuum(days: int, mib: int, now: datetime, result: Result, *, check: bool) -> None:
-    """Let journalctl remove archived files, never the active one, and add to `result` what went."""
+def refuse_odd_limits(days: int, mib: int) -> None:
+    """Raise ConfigurationError for a limit that is no sensible number."""
     for name, value in (("days", days), ("mib", mib)):
         if not 0 <= value <= 100_000:
             raise ConfigurationError(
                 f"log_rotation_journal_{name} is {value}; it has to be from 0 to 100000."
             )
+
+
+def vacuum(days: int, mib: int, now: datetime, result: Result, *, check: bool) -> None:
+    """Let journalctl remove archived files, never the active one, and add to `result` what went."""
+    refuse_odd_limits(days, mib)
     if not days and not mib:
         return
     before = archived()

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from courtkeeper.findings import CourtkeeperError, Result, Status, worst
+import msgspec
+
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status, worst
 from courtkeeper.hosts import commands, services
 from courtkeeper.hosts.logs import audit, config, install, journal, opened, paths, status
 
@@ -21,9 +23,17 @@ ASK_S = 30
 COMPLAINT = re.compile(r"error: (.+?)(?=error: |\Z)")
 
 
+def refuse_odd_limits(limits: audit.Limits) -> None:
+    """Raise ConfigurationError for a threshold that is no sensible number."""
+    for name, value in msgspec.structs.asdict(limits).items():
+        if not 1 <= value <= 2**20:
+            raise ConfigurationError(f"log_rotation_{name} is {value}; it has to be from 1 to 1048576.")
+
+
 def check(roots: Sequence[str], limits: audit.Limits, now: datetime) -> Result:
-    """Look at the host and judge. `now` carries a time zone. Raises ConfigurationError for odd roots."""
+    """Look at the host and judge; `now` carries a zone. Raises ConfigurationError for odd roots, limits."""
     paths.refuse_odd_roots(roots, "log_rotation_roots")
+    refuse_odd_limits(limits)
     seen = see(roots, now)
     findings = audit.judge(seen, limits, now.astimezone().replace(tzinfo=None))
     faults = sum(each.status in {Status.WARN, Status.CRIT} for each in findings)

@@ -88,18 +88,17 @@ def refuse_odd_roots(roots: Iterable[str], where: str, *, links: bool = False) -
             )
 
 
-def refuse_outside(pattern: str, roots: Iterable[str], where: str, variable: str) -> None:
-    """Raise ConfigurationError if `pattern` lies outside `roots` (set by `variable`), also by a link."""
+def refuse_outside(pattern: str, directory: str, roots: Iterable[str], where: str, variable: str) -> None:
+    """Raise ConfigurationError if `directory`, that of `pattern`, is outside `roots`, also by a link."""
     if not plain(pattern):
         raise ConfigurationError(
             f"{where} holds {pattern!r}: give an absolute path without dots, quotes, braces or backslashes."
         )
-    fixed = fixed_part(pattern)
-    real = os.path.realpath(fixed)
+    real = os.path.realpath(directory)
     for root in roots:
-        if below(fixed, root) and below(real, os.path.realpath(root)):
+        if below(directory, root) and below(real, os.path.realpath(root)):
             return
-    by_link = f" (it is really in {real})" if real != fixed else ""
+    by_link = f" (it is really in {real})" if real != directory else ""
     raise ConfigurationError(
         f"{where} holds {pattern}{by_link}, which is outside {variable} ({', '.join(roots) or 'empty'}): "
         "declare its directory there or mend the path."

@@ -208,7 +208,8 @@ def _refuse_lost_lines(values: dict[str, Any], declared: Declared, where: str) -
 def _refuse_odd_paths(stanza: Stanza, roots: Sequence[str], where: str) -> None:
     """Refuse paths outside the roots and patterns that would find rotated files again."""
     for pattern in stanza.paths:
-        paths.refuse_outside(pattern, roots, f"{where}.paths", "log_rotation_roots")
+        directory = paths.fixed_part(pattern)
+        paths.refuse_outside(pattern, directory, roots, f"{where}.paths", "log_rotation_roots")
         name = pattern.rpartition("/")[2]
         sample = re.sub(r"\[[^]]*\]|[*?]", "x", name)
         if name in {"", "*"} or any(

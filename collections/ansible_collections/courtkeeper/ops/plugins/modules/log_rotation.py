@@ -1,13 +1,13 @@
 #!/usr/bin/python
 # Copyright: the Courtkeeper developers
 # MIT License (see LICENSE or https://opensource.org/licenses/MIT)
-"""Declare logrotate stanzas, and compress, archive and remove rotated logs by age."""
+"""Rotate, keep, clean and check the logs of a host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: log_rotation
-short_description: Declare logrotate stanzas, and compress, archive and remove rotated logs by age
+short_description: Rotate, keep, clean and check the logs of a host
 version_added: 0.1.0
 description:
   - Writes one file in C(/etc/logrotate.d) for each declared stanza, after logrotate has accepted them on a
@@ -15,6 +15,11 @@ description:
   - Compresses rotated files after some days and archives or removes them after more. A file that a process
     still writes is left alone.
   - A stanza that is no longer declared goes, and the file that it replaced comes back.
+  - Removes regular files that were neither read nor changed for some days from declared directories. It
+    follows no link, stays on one file system, and leaves files that a process has open, files with a second
+    name, sockets, and the private directories of systemd.
+  - Then looks at all logs, as M(courtkeeper.ops.log_audit) does.
+  - A wrong option is refused before anything is changed.
 author:
   - The Courtkeeper developers (@courtkeeper)
 extends_documentation_fragment:
@@ -45,6 +50,49 @@ options:
     description: Directory that takes what is past its days; empty where it is removed.
     type: str
     default: ''
+  clean:
+    description: Directories whose old files are removed.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: One of O(clean_roots) or a directory in it.
+        type: path
+        required: true
+      max_age_days:
+        description: Files untouched for longer are removed.
+        type: int
+        required: true
+      patterns:
+        description: Names of the files that may be removed; all where left out.
+        type: list
+        elements: str
+  clean_roots:
+    description: Directories that may be cleaned; nothing outside is touched.
+    type: list
+    elements: path
+    default: [/tmp, /var/tmp]
+  journal_days:
+    description: Archived files of the journal older than this are removed; V(0) leaves them.
+    type: int
+    default: 0
+  journal_mib:
+    description: Archived files of the journal are removed until it is not larger; V(0) leaves them.
+    type: int
+    default: 0
+  large_mib:
+    description: Size of a log from which it has to be covered by a stanza.
+    type: int
+    default: 100
+  stale_hours:
+    description: Age in hours from which logrotate's status file is stale.
+    type: int
+    default: 26
+  deleted_mib:
+    description: Size from which a deleted file that a process still holds open is named.
+    type: int
+    default: 10
   progress_file:
     description: File to which progress is written, one JSON line a file.
     type: str
@@ -65,11 +113,16 @@ EXAMPLES = r"""
         owner: platform
         group: adm
     archive: /srv/log-archive
+    clean:
+      - path: /var/tmp
+        max_age_days: 30
+        patterns: ["import-*.csv"]
+    journal_days: 30
 """
 
 RETURN = r"""
 changed:
-  description: Whether a stanza or a rotated file differs from before.
+  description: Whether a stanza, a rotated file or a cleaned directory differs from before.
   type: bool
   returned: always
 msg:
@@ -77,7 +130,7 @@ msg:
   type: str
   returned: always
 findings:
-  description: The stanzas in use, with how to take them back, and rotated files that were left alone.
+  description: The stanzas in use, with how to take them back, files that were left alone, and faults.
   type: list
   elements: dict
   returned: success
@@ -104,22 +157,30 @@ from ansible_collections.courtkeeper.ops.plugins.module_utils.library import fin
 
 try:
     from courtkeeper import progress
-    from courtkeeper.hosts.logs.install import Place
-    from courtkeeper.hosts.logs.rotation import Wanted, rotate
+    from courtkeeper.hosts.logs.audit import Limits
+    from courtkeeper.hosts.logs.duty import Cleaning
+    from courtkeeper.hosts.logs.duty import run as whole_duty
+    from courtkeeper.hosts.logs.rotation import Wanted
 except ImportError:
     pass  # require_library says so in one sentence
 
 
 def run(parameters, check):
     """Turn the module's parameters into one call of the library."""
-    writer = progress.writer(parameters.pop("progress_file"))
-    return rotate(
-        Wanted(**parameters),
+    names = ("stanzas", "roots", "compress_after_days", "keep_days", "archive")
+    return whole_duty(
+        Wanted(**{name: parameters[name] for name in names}),
+        Cleaning(
+            entries=parameters["clean"],
+            roots=parameters["clean_roots"],
+            journal_days=parameters["journal_days"],
+            journal_mib=parameters["journal_mib"],
+        ),
+        Limits(**{name: parameters[name] for name in ("large_mib", "stale_hours", "deleted_mib")}),
         keeper=sys.executable,
         now=datetime.now(UTC),
         check=check,
-        place=Place(),
-        progress=writer,
+        progress=progress.writer(parameters["progress_file"]),
     )
 
 
@@ -132,6 +193,22 @@ def main():
             compress_after_days=dict(type="int", default=7),
             keep_days=dict(type="int", default=30),
             archive=dict(type="str", default=""),
+            clean=dict(
+                type="list",
+                elements="dict",
+                default=[],
+                options=dict(
+                    path=dict(type="path", required=True),
+                    max_age_days=dict(type="int", required=True),
+                    patterns=dict(type="list", elements="str"),
+                ),
+            ),
+            clean_roots=dict(type="list", elements="path", default=["/tmp", "/var/tmp"]),  # noqa: S108
+            journal_days=dict(type="int", default=0),
+            journal_mib=dict(type="int", default=0),
+            large_mib=dict(type="int", default=100),
+            stale_hours=dict(type="int", default=26),
+            deleted_mib=dict(type="int", default=10),
             progress_file=dict(type="str", default=""),
         ),
         supports_check_mode=True,
