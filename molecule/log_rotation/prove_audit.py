@@ -96,10 +96,8 @@ def empty_journal_limit() -> Iterator[None]:
 
 
 def days_ago(text: str) -> str:
-    return "".join(
-        '"/var/log/writer/writer.log" 2026-1-1-0:0:0\n' if "writer.log" in line else line
-        for line in text.splitlines(keepends=True)
-    )
+    others = [line for line in text.splitlines(keepends=True) if "writer.log" not in line]
+    return "".join([*others, '"/var/log/writer/writer.log" 2026-1-1-0:0:0\n'])
 
 
 CASES = [
