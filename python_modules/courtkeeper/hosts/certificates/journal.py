@@ -70,7 +70,7 @@ def parse(data: bytes, where: str) -> Snapshot:
     """Return a snapshot; one that cannot be read is for a person: it may be the only copy."""
     try:
         snapshot = msgspec.json.decode(data, type=Snapshot)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise CourtkeeperError(
             f"{where}, the old files of an interrupted deployment, cannot be read: compare the service's "
             "files by hand, then remove it."

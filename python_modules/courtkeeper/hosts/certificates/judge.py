@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,8 @@ SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
 # CA/Browser Forum Baseline Requirements 6.1.5 and 7.1.3.2; NIST SP 800-131A.
 LEAST_BITS = {"RSA": 2048, "EC": 256, "Ed25519": 256, "Ed448": 256}
 WEAK_HASHES = {"md5", "sha1"}
+# Trusted roots as PEM by their subject: of hundreds, a chain leads to one.
+Roots = Mapping[str, list[bytes]]
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -33,9 +36,7 @@ class Subject(msgspec.Struct, frozen=True):
     fix: str = "renew it and put the new one in its place"
 
 
-def judge(
-    subject: Subject, *, now: datetime, limits: Limits, roots: Sequence[x509.Facts] | None
-) -> list[Finding]:
+def judge(subject: Subject, *, now: datetime, limits: Limits, roots: Roots | None) -> list[Finding]:
     """Return the findings on one chain: always its expiry, and whatever else is wrong with it.
 
     `roots` are the trusted ones; None leaves out whether the chain leads to one of them.
@@ -94,7 +95,7 @@ def names(subject: Subject) -> list[Finding]:
     ]  # fmt: skip
 
 
-def structure(subject: Subject, now: datetime, roots: Sequence[x509.Facts] | None) -> list[Finding]:
+def structure(subject: Subject, now: datetime, roots: Roots | None) -> list[Finding]:
     """Find a chain that is out of order, incomplete, or whose intermediates have expired."""
     chain = subject.chain
     problem = ""
@@ -125,12 +126,13 @@ def structure(subject: Subject, now: datetime, roots: Sequence[x509.Facts] | Non
     ]  # fmt: skip
 
 
-def rooted(last: x509.Facts, roots: Sequence[x509.Facts]) -> bool:
+def rooted(last: x509.Facts, roots: Roots) -> bool:
     """Tell whether `last` is one of the trusted roots or signed by one."""
-    return any(
-        root.fingerprint == last.fingerprint or (root.subject == last.issuer and x509.issued_by(last, root))
-        for root in roots
-    )
+    for block in [*roots.get(last.issuer, []), *roots.get(last.subject, [])]:
+        root = x509.facts(block, "the trusted roots")
+        if root.fingerprint == last.fingerprint or x509.issued_by(last, root):
+            return True
+    return False
 
 
 def strength(subject: Subject) -> list[Finding]:
@@ -184,15 +186,20 @@ def private_key(subject: Subject) -> list[Finding]:
     return found
 
 
-def trusted_roots(extra: str) -> tuple[x509.Facts, ...] | None:
-    """Return the host's trusted roots and those in the file `extra`; None where the host has none."""
-    found: list[x509.Facts] = []
-    for path in [SYSTEM_ROOTS, *([Path(extra)] if extra else [])]:
-        if path == SYSTEM_ROOTS and not path.exists():
+def by_subject(data: bytes) -> dict[str, list[bytes]]:
+    """Return the certificates of a PEM text by subject; one odd root among hundreds is nothing of ours."""
+    found: dict[str, list[bytes]] = {}
+    for block in x509.blocks(data):
+        try:
+            with warnings.catch_warnings():  # some roots have a serial number of zero
+                warnings.simplefilter("ignore")
+                found.setdefault(x509.subject(block), []).append(block)
+        except x509.CertificateError:
             continue
-        for block in x509.BLOCK.findall(x509.read_file(path)):
-            try:
-                found.append(x509.facts(block, str(path)))
-            except x509.CertificateError:  # one odd root among hundreds is nothing of ours
-                continue
-    return tuple(found) or None
+    return found
+
+
+def trusted_roots(extra: str) -> Roots | None:
+    """Return the host's trusted roots and those in the file `extra`; None where there are none at all."""
+    system = x509.read_file(SYSTEM_ROOTS) if SYSTEM_ROOTS.exists() else b""
+    return by_subject(system + b"\n" + (x509.read_file(Path(extra)) if extra else b"")) or None

@@ -278,7 +278,7 @@ def deploy_all(run: Run, one: Look) -> int:
     return count
 
 
-def judge_one(run: Run, one: Look, roots: tuple[x509.Facts, ...] | None) -> None:
+def judge_one(run: Run, one: Look, roots: judge.Roots | None) -> None:
     """Judge one certificate of ours as it is now, and say when it will be renewed."""
     if not one.chain:
         return

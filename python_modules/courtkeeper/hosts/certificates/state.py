@@ -41,7 +41,7 @@ def parse(data: bytes) -> State:
     """Return the state in `data`; what cannot be read is forgotten: it can be found out again."""
     try:
         state = msgspec.json.decode(data, type=State)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return State()
     moments = [tried.at for known in state.certificates.values() for tried in known.tries]
     moments += [known.advice.ask_again for known in state.certificates.values() if known.advice]

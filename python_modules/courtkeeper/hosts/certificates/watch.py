@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +13,7 @@ from courtkeeper.hosts.certificates.settings import Endpoint, Limits, Settings, 
 AT_ONCE = 8  # an endpoint that does not answer takes seconds
 
 
-def look(
-    watched: Watched, *, now: datetime, limits: Limits, roots: Sequence[x509.Facts] | None
-) -> list[Finding]:
+def look(watched: Watched, *, now: datetime, limits: Limits, roots: judge.Roots | None) -> list[Finding]:
     """Return the findings on one watched certificate."""
     name = watched.name or ("" if watched.file else watched.host)
     try:
@@ -38,7 +35,7 @@ def look(
     return judge.judge(subject, now=now, limits=limits, roots=roots)
 
 
-def findings(settings: Settings, *, now: datetime, roots: Sequence[x509.Facts] | None) -> list[Finding]:
+def findings(settings: Settings, *, now: datetime, roots: judge.Roots | None) -> list[Finding]:
     """Return the findings on all that is watched, in the order of the request."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         looks = pool.map(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from courtkeeper.findings import CourtkeeperError
 
 # A chain is some kilobytes, a bundle of all public roots some hundred.
 LARGEST = 4 * 1024 * 1024
-BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\s.+?-----END CERTIFICATE-----", re.DOTALL)
+BEGIN, END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 class CertificateError(CourtkeeperError):
@@ -69,12 +68,31 @@ def read_file(path: Path) -> bytes:
     return data
 
 
+def blocks(data: bytes) -> list[bytes]:
+    """Return the certificates of a PEM text as PEM, in a time that grows with its length alone."""
+    found, at = [], 0
+    while (end := data.find(END, at)) >= 0:
+        begin = data.rfind(BEGIN, at, end)
+        at = end + len(END)
+        if begin >= 0:
+            found.append(data[begin:at])
+    return found
+
+
 def read_chain(data: bytes, where: str) -> tuple[Facts, ...]:
     """Return the certificates of a PEM text in their order. `where` names it in errors."""
-    blocks = BLOCK.findall(data)
-    if not blocks:
+    encoded = blocks(data)
+    if not encoded:
         raise CertificateError(f"{where} holds no PEM certificate")
-    return tuple(facts(block, where) for block in blocks)
+    return tuple(facts(block, where) for block in encoded)
+
+
+def subject(pem: bytes) -> str:
+    """Return the subject of one certificate, without looking at the rest of it."""
+    try:
+        return x509.load_pem_x509_certificate(pem).subject.rfc4514_string()
+    except (ValueError, TypeError) as error:
+        raise CertificateError(f"a certificate cannot be read ({error})") from None
 
 
 def facts(data: bytes, where: str) -> Facts:
