@@ -13,7 +13,8 @@ description:
   - Says which packages a run of M(courtkeeper.ops.patch_apply) upgrades, which of them for security, which
     services that restarts, and whether there is a way back.
   - Refuses what must not begin - outside the window, without a fresh backup, on a full disk, with a
-    package tool at work, or where a protected service would be hit. In check mode that is a critical finding instead.
+    package tool at work, or where a protected service would be hit. In check mode that is a critical
+    finding instead.
   - Fetches the index of packages, in check mode too; changes nothing else.
 author:
   - The Courtkeeper developers (@courtkeeper)
@@ -48,7 +49,7 @@ options:
     type: bool
     default: false
   protected_policy:
-    description: Whether a run that would restart a protected service is refused, or leaves those packages out.
+    description: Whether a run that would restart a protected service is refused or leaves packages out.
     type: str
     choices: [refuse, leave_out]
     default: refuse
