@@ -110,10 +110,12 @@ def _begin(plan: Plan, state: State, keep: int, now: datetime) -> Journal:
             automatic=sorted(apt.marked("auto", native)),
         )
         state.save(run, saved, keep)
-        for change in plan.changes:
-            if change.current and not state.archive(change.name, change.current):
-                apt.fetch_archive(change.name, change.current, state.archives)
         apt.download([f"{c.name}={c.target}" for c in plan.changes], plan.lock_timeout_s)
+        wanted = [(c.name, version) for c in plan.changes for version in (c.current, c.target) if version]
+        for name, version in wanted:
+            if not state.archive(name, version):  # a repository in a directory leaves none in apt's cache
+                apt.fetch_archive(name, version, state.archives)
+        state.keep_archives(wanted, [(package.name, package.version) for package in installed.values()])
     journal = Journal(run=run, phase="upgrading", plan=plan, active=impact.active(), boot=reboot.boot())
     state.note(journal)
     return journal
@@ -149,8 +151,7 @@ def _work(run: Run) -> None:
 
 
 def _upgrade(run: Run) -> None:
-    plan, state = run.plan, run.state
-    said = ""
+    plan, said = run.plan, ""
     if plan.configure:
         _mend(run)
     native = apt.architecture()
@@ -171,9 +172,6 @@ def _upgrade(run: Run) -> None:
         "before": "".join(f"{change.name} {change.current}\n" for change in diff),
         "after": "".join(f"{change.name} {change.target}\n" for change in plan.changes),
     }
-    there = [(package.name, package.version) for package in apt.installed(native).values()]
-    changes = run.journal.plan.changes
-    state.keep_archives([(c.name, v) for c in changes for v in (c.current, c.target) if v], there)
 
 
 def _mend(run: Run) -> None:
