@@ -100,6 +100,10 @@ def _connection_problem(settings: DatabaseSettings, error: psycopg.Error) -> Cou
         return ConfigurationError(f"there is no database {settings.where}: create it or mend its name")
     if 'role "' in text and "does not exist" in text:
         return ConfigurationError(f"the server knows no such role ({settings.where}): create it or mend it")
+    if "permission denied for database" in text:
+        return ConfigurationError(
+            f"the role may not connect ({settings.where}): GRANT CONNECT ON DATABASE to it, or name another"
+        )
     if "Peer authentication failed" in text or "no pg_hba.conf entry" in text:
         return ConfigurationError(
             f"the server lets nobody in this way ({settings.where}): mend pg_hba.conf, the user or the host"

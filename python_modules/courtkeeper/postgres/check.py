@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -13,9 +13,12 @@ from importlib.resources.abc import Traversable
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
+import psycopg
 
+from courtkeeper.database import Connection, DatabaseSettings
 from courtkeeper.findings import ConfigurationError, Finding, Status
 from courtkeeper.postgres.server import Server
+from courtkeeper.postgres.settings import IntegritySettings
 
 GROUPS = (
     "structure",
@@ -30,6 +33,7 @@ GROUPS = (
 )
 
 Row = TypeVar("Row", bound=msgspec.Struct)
+Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -84,6 +88,18 @@ def _extension(needs: Needs, server: Server) -> tuple[str, str]:
     )
 
 
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a check is done: a connection (read-only, bounded in time) and what is known of the server.
+
+    `database` is for a check that needs connections of its own; `tell` says how far a long one is.
+    """
+
+    connection: Connection
+    database: DatabaseSettings
+    server: Server
+    tell: Callable[[str], None] = lambda _text: None
+
+
 class Check(Generic[Row]):
     """One question to the server. Subclasses are found by their place: `checks/<group>/<name>.py`.
 
@@ -112,6 +128,18 @@ class Check(Generic[Row]):
     def parameters(self) -> Mapping[str, Any]:
         """Return what the statement's named parameters are: the limits."""
         return self.limit
+
+    def configure(self, settings: IntegritySettings) -> None:
+        """Take what the check needs of the caller's settings. Called once, before anything is asked."""
+
+    def search(self, context: Context) -> Iterator[Finding]:
+        """Ask the server and yield what is wrong; nothing where all is well.
+
+        Overridden where one statement is not enough. What was yielded before an error is kept.
+        """
+        with context.connection.transaction():
+            rows = fetch(context, self)
+        yield from self.findings(rows)
 
     def judge(self, row: Row) -> Finding | None:
         """Return what is wrong with one row; None where it is all right after all."""
@@ -148,6 +176,18 @@ class Check(Generic[Row]):
         )
 
 
+def fetch(context: Context, check: Check[Any]) -> list[Any]:
+    """Return the rows of the check's statement as the structs it wants."""
+    cursor = context.connection.execute(check.sql(context.server).encode(), check.parameters())
+    return structs(cursor, check.row)
+
+
+def structs(cursor: psycopg.Cursor[Any], kind: type[Kind]) -> list[Kind]:
+    """Return the rows of a statement as structs with the columns' names as fields."""
+    names = [column.name for column in cursor.description or ()]
+    return [msgspec.convert(dict(zip(names, row, strict=True)), kind, strict=False) for row in cursor]
+
+
 def quoted(*names: str) -> str:
     """Return a name as SQL writes it, quoted only where it has to be: `public.games`, `public."Games"`.
 
@@ -165,6 +205,12 @@ def _folder(group: str) -> Traversable:
 
 
 @cache
+def text_of(group: str, name: str) -> str:
+    """Return the text of a `.sql` file of a group: `text_of("corruption", "amcheck.functions.sql")`."""
+    return (_folder(group) / name).read_text(encoding="utf-8")
+
+
+@cache
 def statement(group: str, name: str, version: int) -> str:
     """Return the statement of a check for a server of `version`: the newest that is not too new for it.
 
@@ -176,7 +222,7 @@ def statement(group: str, name: str, version: int) -> str:
         match = re.fullmatch(rf"{re.escape(name)}\.pg(\d+)\.sql", entry.name)
         if match and found < int(match[1]) <= version:
             found, chosen = int(match[1]), entry.name
-    text = (_folder(group) / chosen).read_text(encoding="utf-8").replace("%", "%%")
+    text = text_of(group, chosen).replace("%", "%%")
     return re.sub(r"(?<![:\w]):([a-z_]+)\b", r"%(\1)s", text)
 
 

@@ -1,0 +1,129 @@
+"""What amcheck is asked: relations, the pieces that big ones are read in, and the statement of a piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+from psycopg import sql
+
+# 512 MiB of a table: about ten seconds of work, so that parallel readers end together.
+PIECE_PAGES = 65536
+# More rows than a person reads; the damage of one relation is one finding.
+_ROWS_AT_MOST = 1000
+
+
+class Relation(msgspec.Struct, frozen=True):
+    """A table, TOAST table or index. `name` is quoted; `table_oid` is an index's table, else 0."""
+
+    oid: int
+    name: str
+    method: str
+    filenode: int
+    pages: int
+    table_oid: int
+    toast_of: str
+    concurrently: bool
+
+
+class Function(msgspec.Struct, frozen=True):
+    """One of amcheck's functions as this server has it; `schema` is quoted."""
+
+    name: str
+    schema: str
+    signature: str
+    allowed: bool
+    checks_unique: bool
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A relation, or blocks of it from `number` times PIECE_PAGES on; `last` has no end, as tables grow."""
+
+    relation: Relation
+    function: Function
+    number: int
+    last: bool
+
+    @property
+    def pages(self) -> int:
+        """Return how many pages it has, as the statistics know them."""
+        begin = self.number * PIECE_PAGES
+        return (self.relation.pages if self.last else begin + PIECE_PAGES) - begin
+
+    @property
+    def key(self) -> str:
+        """Return a name that is the same from run to run (an oid is not: REINDEX changes it)."""
+        return f"{self.relation.name}#{self.number}" if self.number else self.relation.name
+
+    def statement(self) -> sql.Composed:
+        """Return the statement; its rows (block, tuple, attribute, message) are what is wrong.
+
+        An index's damage comes as an error instead. A relation that is gone gives no row.
+        """
+        name = sql.SQL("{}.{}").format(
+            sql.SQL(self.function.schema),  # quoted by the server
+            sql.Identifier(self.function.name),
+        )
+        oid = sql.Literal(self.relation.oid)
+        if self.function.name == "verify_heapam":
+            return _HEAP.format(function=name, oid=oid, limit=_ROWS_AT_MOST, **self._blocks())
+        if self.function.name == "bt_index_check":
+            unique = sql.SQL(", checkunique := i.indisunique" if self.function.checks_unique else "")
+            return _BTREE.format(function=name, oid=oid, unique=unique)
+        return _GIN.format(function=name, oid=oid)
+
+    def _blocks(self) -> dict[str, sql.Composable]:
+        if self.number == 0 and self.last:
+            return {"first": sql.SQL("NULL"), "end": sql.SQL("NULL"), "there": sql.SQL("")}
+        # What was cut off since is no error.
+        size = "pg_relation_size(c.oid) / current_setting('block_size')::int"
+        first = self.number * PIECE_PAGES
+        end = sql.SQL("NULL" if self.last else f"least({first + PIECE_PAGES}, {size}) - 1")
+        there = sql.SQL(f" AND {size} > {first}")
+        return {"first": sql.Literal(first), "end": end, "there": there}
+
+
+_HEAP = sql.SQL("""
+SELECT v.blkno, v.offnum, v.attnum, v.msg
+  FROM pg_class c,
+       LATERAL {function}(relation := c.oid, on_error_stop := false, check_toast := true,
+                          skip := 'none', startblock := {first}, endblock := {end}) v
+ WHERE c.oid = {oid}{there} LIMIT {limit}""")
+_BTREE = sql.SQL("""
+SELECT {function}(index := c.oid, heapallindexed := true{unique})
+  FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
+ WHERE c.oid = {oid} AND i.indisvalid AND i.indisready AND i.indislive""")
+_GIN = sql.SQL("""
+SELECT {function}(index := c.oid)
+  FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
+ WHERE c.oid = {oid} AND i.indisvalid AND i.indisready AND i.indislive""")
+
+_FUNCTION_OF = {"heap": "verify_heapam", "btree": "bt_index_check", "gin": "gin_index_check"}
+
+
+def split(relations: Iterable[Relation], functions: Sequence[Function]) -> Iterator[Piece]:
+    """Yield the pieces of all relations that one of `functions` can read."""
+    best = {function.name: function for function in reversed(functions) if function.allowed}
+    for relation in relations:
+        function = best.get(_FUNCTION_OF.get(relation.method, ""))
+        if function is None:
+            continue
+        count = max(1, -(-relation.pages // PIECE_PAGES)) if relation.method == "heap" else 1
+        for number in range(count):
+            yield Piece(relation, function, number, number == count - 1)
+
+
+def unreadable(relations: Iterable[Relation], functions: Sequence[Function]) -> dict[str, list[Relation]]:
+    """Return the relations that none of `functions` reads, by what kind (`gist`) they are."""
+    known = {function.name for function in functions if function.allowed}
+    left: dict[str, list[Relation]] = {}
+    for relation in relations:
+        if _FUNCTION_OF.get(relation.method) not in known:
+            left.setdefault(relation.method, []).append(relation)
+    return left
+
+
+def forbidden(functions: Iterable[Function]) -> list[Function]:
+    """Return the functions that are there and that we may not call, the newest form of each."""
+    named = {function.name: function for function in reversed(list(functions))}
+    return [function for function in named.values() if not function.allowed]
