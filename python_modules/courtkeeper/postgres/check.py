@@ -263,6 +263,10 @@ def choose(
     chosen = []
     for full, (group, name, kind) in known.items():
         told = thresholds.get(full, {})
+        if not isinstance(told, Mapping):
+            raise ConfigurationError(
+                f"the thresholds of {full} are {told!r}: give names and numbers, such as {{warn: 75}}"
+            )
         _known(f"threshold of {full}", told, kind.limits)
         limits = {key: _number(f"{full}.{key}", value) for key, value in told.items()}
         if not (groups or names) or group in groups or full in names:
