@@ -18,7 +18,7 @@ BTREE = Function("bt_index_check", "public", "bt_index_check(regclass)", True, F
 
 
 def outcome(relation: Relation, message: str, block: int | None = None) -> Outcome:
-    return Outcome(Piece(relation, BTREE, 0, True), Ending.DAMAGED, ((block, message),))
+    return Outcome(Piece(relation, BTREE, 0, True, 1), Ending.DAMAGED, ((block, message),))
 
 
 @pytest.mark.parametrize(

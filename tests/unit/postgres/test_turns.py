@@ -46,6 +46,14 @@ def test_a_big_table_has_pieces_and_the_last_has_no_end() -> None:
     ]
 
 
+def test_an_index_counts_with_its_table_that_is_read_for_it() -> None:
+    table = Relation(1, "public.t", "heap", 1, 100, 0, "", True)
+    index = Relation(2, "public.i", "btree", 2, 10, 1, "", True)
+    checks = [*FUNCTIONS, Function("bt_index_check", "public", "public.bt_index_check(…)", True, False)]
+    ordered = Turns("", DATABASE, NOW).order(split([table, index], checks), **ALL)
+    assert [(piece.key, piece.pages) for piece in ordered] == [("public.i", 110), ("public.t", 100)]
+
+
 def test_what_was_not_reached_comes_first_next_time(tmp_path: Path) -> None:
     turns = Turns(str(tmp_path), DATABASE, NOW)
     first, second, *_ = turns.order(split(relations(5, 50, 500), FUNCTIONS), **ALL)

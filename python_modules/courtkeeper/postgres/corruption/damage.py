@@ -138,8 +138,14 @@ def _heap_fix(relation: Relation, block: int | None) -> str:
 
 def _left(outcomes: Sequence[Outcome], kept: set[int], total: int, budget_s: float) -> Iterator[Judgement]:
     why = {
-        Ending.TIME: (f"were not reached in {budget_s:g} s", "raise corruption_budget_s or jobs"),
-        Ending.TOO_BIG: (f"take longer than {budget_s:g} s by themselves", "raise corruption_budget_s"),
+        Ending.TIME: (
+            f"were not reached in {budget_s:g} s",
+            "allow more time (corruption_budget_s) or more connections (jobs)",
+        ),
+        Ending.TOO_BIG: (
+            f"take longer than {budget_s:g} s by themselves",
+            "allow more time (corruption_budget_s)",
+        ),
         Ending.LOCKED: ("are locked by somebody else", "check again when the locks are gone"),
     }
     for ending, (reason, fix) in why.items():
@@ -206,7 +212,8 @@ def _sound(relations: Sequence[Relation], functions: Sequence[Function], read: s
 
 
 def _named(relations: Sequence[Relation]) -> str:
-    shown = ", ".join(relation.name for relation in relations[:_NAMES])
+    largest = sorted(relations, key=lambda relation: -relation.pages)[:_NAMES]
+    shown = ", ".join(relation.name for relation in largest)
     more = len(relations) - _NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 

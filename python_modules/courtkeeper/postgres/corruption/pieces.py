@@ -43,12 +43,7 @@ class Piece(msgspec.Struct, frozen=True):
     function: Function
     number: int
     last: bool
-
-    @property
-    def pages(self) -> int:
-        """Return how many pages it has, as the statistics know them."""
-        begin = self.number * PIECE_PAGES
-        return (self.relation.pages if self.last else begin + PIECE_PAGES) - begin
+    pages: int  # to be read, as the statistics know them; for an index with those of its table
 
     @property
     def key(self) -> str:
@@ -104,13 +99,18 @@ _FUNCTION_OF = {"heap": "verify_heapam", "btree": "bt_index_check", "gin": "gin_
 def split(relations: Iterable[Relation], functions: Sequence[Function]) -> Iterator[Piece]:
     """Yield the pieces of all relations that one of `functions` can read."""
     best = {function.name: function for function in reversed(functions) if function.allowed}
+    relations = list(relations)
+    pages = {relation.oid: relation.pages for relation in relations}
     for relation in relations:
         function = best.get(_FUNCTION_OF.get(relation.method, ""))
         if function is None:
             continue
-        count = max(1, -(-relation.pages // PIECE_PAGES)) if relation.method == "heap" else 1
-        for number in range(count):
-            yield Piece(relation, function, number, number == count - 1)
+        if relation.method != "heap":
+            yield Piece(relation, function, 0, True, relation.pages + pages.get(relation.table_oid, 0))
+            continue
+        for first in range(0, max(relation.pages, 1), PIECE_PAGES):
+            left = relation.pages - first
+            yield Piece(relation, function, first // PIECE_PAGES, left <= PIECE_PAGES, min(left, PIECE_PAGES))
 
 
 def unreadable(relations: Iterable[Relation], functions: Sequence[Function]) -> dict[str, list[Relation]]:
