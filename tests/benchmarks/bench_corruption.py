@@ -27,7 +27,7 @@ from courtkeeper.postgres.integrity import integrity
 from courtkeeper.postgres.settings import IntegritySettings
 from support.postgres import Server, drop_database, fresh_database, postgres_server
 
-SCALE = 60  # 0.9 GB: five to fifteen seconds
+SCALE = 40  # 0.6 GB: five to fifteen seconds
 JOBS = 2
 ROUNDS = 5
 LIMIT = 1.10
