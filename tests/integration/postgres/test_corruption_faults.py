@@ -178,6 +178,18 @@ def test_an_index_that_misses_a_row(dsn: str) -> None:
     assert only(checked(dsn)).status is Status.OK
 
 
+def test_a_unique_index_that_holds_a_value_twice(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "_APART_PAGES", 1)
+    mine = "WHERE indexrelid = 'shots_minute'::regclass"
+    execute(dsn, f"UPDATE pg_index SET indisunique = true {mine}")  # minutes are there many times
+    finding = only(checked(dsn))
+    assert finding.status is Status.CRIT
+    assert finding.subject == "public.shots_minute"
+    assert "uniqueness" in finding.summary
+    execute(dsn, f"UPDATE pg_index SET indisunique = false {mine}")
+    assert only(checked(dsn)).status is Status.OK
+
+
 def test_without_time_all_is_skipped_and_nothing_is_ok(dsn: str, tmp_path: Path) -> None:
     finding = only(checked(dsn, corruption_budget_s=0, state_directory=str(tmp_path)))
     assert finding.status is Status.SKIPPED

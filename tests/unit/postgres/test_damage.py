@@ -11,8 +11,8 @@ from courtkeeper.postgres.corruption.damage import attribute, judge
 from courtkeeper.postgres.corruption.pieces import Function, Piece, Relation, forbidden, split
 from courtkeeper.postgres.corruption.workers import Ending, Outcome
 
-TABLE = Relation(16384, "public.games", "heap", 20001, 10, 0, "", True)
-INDEX = Relation(16390, "public.games_pkey", "btree", 20002, 5, 16384, "", True)
+TABLE = Relation(16384, "public.games", "heap", 20001, 10, 0, False, "", True)
+INDEX = Relation(16390, "public.games_pkey", "btree", 20002, 5, 16384, False, "", True)
 HEAP = Function("verify_heapam", "public", "verify_heapam(regclass)", True, False)
 BTREE = Function("bt_index_check", "public", "bt_index_check(regclass)", True, False)
 
@@ -75,7 +75,7 @@ def test_the_newest_form_of_a_function_is_called() -> None:
 
 
 def test_what_amcheck_cannot_read_is_counted_beside_what_is_sound() -> None:
-    place = Relation(16400, "public.places", "gist", 20003, 5, 16384, "", True)
+    place = Relation(16400, "public.places", "gist", 20003, 5, 16384, False, "", True)
     outcomes = [Outcome(piece, Ending.READ) for piece in split([TABLE, place], [HEAP, BTREE])]
     (sound,) = judge(outcomes, [TABLE, place], [HEAP, BTREE], version=17, budget_s=1, role="me")
     assert sound.status is Status.OK

@@ -23,7 +23,7 @@ ALL = {"jobs": 2, "budget_s": 1e9}
 
 def relations(*pages: int) -> list[Relation]:
     return [
-        Relation(number, f"public.t{number}", "heap", number, size, 0, "", True)
+        Relation(number, f"public.t{number}", "heap", number, size, 0, False, "", True)
         for number, size in enumerate(pages)
     ]
 
@@ -47,11 +47,21 @@ def test_a_big_table_has_pieces_and_the_last_has_no_end() -> None:
 
 
 def test_an_index_counts_with_its_table_that_is_read_for_it() -> None:
-    table = Relation(1, "public.t", "heap", 1, 100, 0, "", True)
-    index = Relation(2, "public.i", "btree", 2, 10, 1, "", True)
+    table = Relation(1, "public.t", "heap", 1, 100, 0, False, "", True)
+    index = Relation(2, "public.i", "btree", 2, 10, 1, False, "", True)
     checks = [*FUNCTIONS, Function("bt_index_check", "public", "public.bt_index_check(…)", True, False)]
     ordered = Turns("", DATABASE, NOW).order(split([table, index], checks), **ALL)
     assert [(piece.key, piece.pages) for piece in ordered] == [("public.i", 110), ("public.t", 100)]
+
+
+def test_a_big_unique_index_is_looked_at_for_duplicates_apart() -> None:
+    new = Function("bt_index_check", "public", "public.bt_index_check(…)", True, True)
+    small, big = (Relation(2, "public.i", "btree", 2, pages, 1, True, "", True) for pages in (10, 5000))
+    (together,) = split([small], [new])
+    assert (together.compare, together.unique) == (True, True)
+    first, second = split([big], [new])
+    assert (first.key, first.compare, first.unique) == ("public.i", True, False)
+    assert (second.key, second.compare, second.unique) == ("public.i#unique", False, True)
 
 
 def test_what_was_not_reached_comes_first_next_time(tmp_path: Path) -> None:

@@ -152,17 +152,18 @@ def _left(outcomes: Sequence[Outcome], kept: set[int], total: int, budget_s: flo
         yield from _not_read(_relations(outcomes, ending), total, reason, fix)
     hidden = [o.piece.relation for o in outcomes if o.piece.relation.oid in kept]
     yield from _not_read(hidden, total, "read pages that are damaged elsewhere", "mend that first")
+    refused: dict[str, list[Relation]] = {}
     for outcome in outcomes:
         if outcome.ending is Ending.REFUSED:
-            relation = outcome.piece.relation
-            yield Judgement(
-                status=Status.UNKNOWN,
-                summary=f"{relation.name} could not be read: {_short(outcome.problems[0][1])}.",
-                fix="see the server's log; this may be damage",
-                relation=relation,
-                observed=1,
-                unit="problems",
-            )
+            refused.setdefault(_short(outcome.problems[0][1]), []).append(outcome.piece.relation)
+    for message, relations in refused.items():
+        yield Judgement(
+            status=Status.UNKNOWN,
+            summary=f"{_named(relations)} could not be read: {message}.",
+            fix="see the server's log; this may be damage",
+            observed=len(relations),
+            unit="relations",
+        )
 
 
 def _relations(outcomes: Iterable[Outcome], ending: Ending) -> list[Relation]:

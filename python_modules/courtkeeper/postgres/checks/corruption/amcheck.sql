@@ -6,6 +6,7 @@ SELECT c.oid,
        coalesce(pg_relation_filenode(c.oid), 0) AS filenode,
        greatest(c.relpages, 0) AS pages,
        coalesce(i.indrelid, 0) AS table_oid,
+       coalesce(i.indisunique, false) AS is_unique,
        -- what a TOAST table belongs to; empty for others
        CASE WHEN t.oid IS NULL THEN '' ELSE format('%I.%I', tn.nspname, t.relname) END AS toast_of,
        -- REINDEX CONCURRENTLY can do neither system catalogs nor exclusion constraints

@@ -64,7 +64,7 @@ options:
     elements: str
     default: []
   thresholds:
-    description: Limits by check, such as C({capacity.sequence: {warn: 60}}). Others keep their defaults.
+    description: "Limits by check, such as C({capacity.sequence: {warn: 60}}); others keep their defaults."
     type: dict
     default: {}
   rules:
@@ -99,7 +99,7 @@ options:
         type: int
         default: 10
   settings_expected:
-    description: Settings of the server that are to be so, such as C({work_mem: 64MB}).
+    description: "Settings of the server that are to be so, such as C({work_mem: 64MB})."
     type: dict
     default: {}
   state_directory:
