@@ -17,7 +17,7 @@ import psycopg
 
 from courtkeeper.database import Connection, DatabaseSettings
 from courtkeeper.findings import ConfigurationError, Finding, Status
-from courtkeeper.postgres.server import Server
+from courtkeeper.postgres.server import GUARDED, Server
 from courtkeeper.postgres.settings import IntegritySettings
 
 GROUPS = (
@@ -52,6 +52,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     preload: bool = False  # the extension must be in shared_preload_libraries as well
     monitor: bool = False  # rights of pg_monitor
     superuser: bool = False
+    view: str = ""  # one of server.GUARDED
     primary: bool = False
     statistics_days: float = 0
 
@@ -65,6 +66,11 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
             return f"the role {role} is no superuser", "run this check as a superuser"
         if self.monitor and not (server.monitor or server.superuser):
             return f"the role {role} may not read the server's statistics", f'GRANT pg_monitor TO "{role}";'
+        if self.view and self.view not in server.readable:
+            return f"the role {role} may not read {self.view}", (
+                f'GRANT SELECT ON {self.view} TO "{role}"; '
+                f'GRANT EXECUTE ON FUNCTION {GUARDED[self.view]} TO "{role}";'
+            )
         if self.primary and server.in_recovery:
             return "this is a replica", "run this check on the primary"
         age = server.statistics_age.total_seconds() / 86400
@@ -214,7 +220,8 @@ def text_of(group: str, name: str) -> str:
 def statement(group: str, name: str, version: int) -> str:
     """Return the statement of a check for a server of `version`: the newest that is not too new for it.
 
-    The file is plain SQL for psql (`psql -v warn=75 -f …`); its variables become psycopg's parameters.
+    The file is plain SQL for psql (`psql -v warn=75 -f …`); its variables (`:warn`, and `:'expected'` for
+    text) become psycopg's parameters.
     """
     found = -1
     chosen = f"{name}.sql"
@@ -223,7 +230,7 @@ def statement(group: str, name: str, version: int) -> str:
         if match and found < int(match[1]) <= version:
             found, chosen = int(match[1]), entry.name
     text = text_of(group, chosen).replace("%", "%%")
-    return re.sub(r"(?<![:\w]):([a-z_]+)\b", r"%(\1)s", text)
+    return re.sub(r"(?<![:\w]):('?)([a-z_]+)\b\1", r"%(\2)s", text)
 
 
 @cache

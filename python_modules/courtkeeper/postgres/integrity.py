@@ -117,7 +117,9 @@ def _not_done(check: Check[Any], server: Server, error: psycopg.Error) -> Findin
         status, why = Status.SKIPPED, "it took longer than its time"
         fix = "raise statement_timeout_s, or run it at a quieter time"
     elif isinstance(error, errors.InsufficientPrivilege):
-        status, fix = Status.SKIPPED, f'GRANT pg_monitor TO "{server.role}"; -- or more'
+        # Who has the rights of pg_monitor lacks those on somebody's data (the role came with version 14).
+        right = "pg_read_all_data" if server.monitor and server.version >= 14 else "pg_monitor"
+        status, fix = Status.SKIPPED, f'GRANT {right} TO "{server.role}"; -- or more'
     elif isinstance(error, psycopg.OperationalError):
         fix = "look into the server's log, mend what it says and check again"
     summary = f"{check.title.capitalize()} were not looked for: {why}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import Finding
 from courtkeeper.postgres.check import choose
 from courtkeeper.postgres.integrity import integrity
+from support.clusters import Cluster, cluster
 from support.postgres import Server
 
 Ask = Callable[..., list[Finding]]
@@ -34,3 +36,11 @@ def ask(postgres: Server, database_dsn: str) -> Ask:
         return integrity(settings, choose(names=[name], thresholds=thresholds)).findings
 
     return asked
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A bare cluster of a module's own about which no check has anything to say."""
+    directory: Path = tmp_path_factory.mktemp("sound")
+    with cluster(directory) as server:
+        yield server
