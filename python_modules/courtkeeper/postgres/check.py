@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -14,8 +14,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
+from courtkeeper.database import Connection, DatabaseSettings
 from courtkeeper.findings import ConfigurationError, Finding, Status
 from courtkeeper.postgres.server import Server
+from courtkeeper.postgres.settings import IntegritySettings
 
 GROUPS = (
     "structure",
@@ -84,6 +86,18 @@ def _extension(needs: Needs, server: Server) -> tuple[str, str]:
     )
 
 
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a check is done: a connection (read-only, bounded in time) and what is known of the server.
+
+    `database` is for a check that needs connections of its own; `tell` says how far a long one is.
+    """
+
+    connection: Connection
+    database: DatabaseSettings
+    server: Server
+    tell: Callable[[str], None] = lambda _text: None
+
+
 class Check(Generic[Row]):
     """One question to the server. Subclasses are found by their place: `checks/<group>/<name>.py`.
 
@@ -112,6 +126,18 @@ class Check(Generic[Row]):
     def parameters(self) -> Mapping[str, Any]:
         """Return what the statement's named parameters are: the limits."""
         return self.limit
+
+    def configure(self, settings: IntegritySettings) -> None:
+        """Take what the check needs of the caller's settings. Called once, before anything is asked."""
+
+    def search(self, context: Context) -> Iterator[Finding]:
+        """Ask the server and yield what is wrong; nothing where all is well.
+
+        Overridden where one statement is not enough. What was yielded before an error is kept.
+        """
+        with context.connection.transaction():
+            rows = fetch(context, self)
+        yield from self.findings(rows)
 
     def judge(self, row: Row) -> Finding | None:
         """Return what is wrong with one row; None where it is all right after all."""
@@ -146,6 +172,13 @@ class Check(Generic[Row]):
         return self.finding(
             server.database, Status.SKIPPED, f"{self.title.capitalize()} were not looked for: {why}.", fix=fix
         )
+
+
+def fetch(context: Context, check: Check[Any]) -> list[Any]:
+    """Return the rows of the check's statement as the structs it wants."""
+    cursor = context.connection.execute(check.sql(context.server).encode(), check.parameters())
+    names = [column.name for column in cursor.description or ()]
+    return [msgspec.convert(dict(zip(names, row, strict=True)), check.row, strict=False) for row in cursor]
 
 
 def quoted(*names: str) -> str:

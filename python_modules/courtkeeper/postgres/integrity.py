@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import msgspec
 import psycopg
 from psycopg import errors
 
 from courtkeeper import database
-from courtkeeper.database import Connection, DatabaseSettings
+from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_severity
 from courtkeeper.postgres import server as servers
-from courtkeeper.postgres.check import Check
+from courtkeeper.postgres.check import Check, Context
 from courtkeeper.postgres.server import Server
-
-# A check reads catalogs; one that waits is reported as skipped, never waited for.
-LOCK_TIMEOUT_S = 2.0
-STATEMENT_TIMEOUT_S = 60.0
+from courtkeeper.postgres.settings import IntegritySettings
 
 Progress = Callable[[int, int, str], None]
+_DAMAGE = (errors.DataCorrupted, errors.IndexCorrupted)
 
 
 def silent(_done: int, _total: int, _text: str) -> None:
@@ -31,31 +28,40 @@ def silent(_done: int, _total: int, _text: str) -> None:
 def integrity(
     settings: DatabaseSettings,
     checks: Sequence[Check[Any]],
+    told: IntegritySettings | None = None,
     *,
-    lock_timeout_s: float = LOCK_TIMEOUT_S,
-    statement_timeout_s: float = STATEMENT_TIMEOUT_S,
     progress: Progress = silent,
 ) -> Result:
-    """Run `checks` and return their findings, the worst first.
+    """Run `checks`, told what they need of `told`, and return their findings, the worst first.
 
-    Nothing is ever changed. Raises ConfigurationError or CourtkeeperError where the server cannot be
-    reached; where it is lost on the way, what was found before is the error's `partial`.
+    Nothing on the server is ever changed. Raises ConfigurationError or CourtkeeperError where the server
+    cannot be reached; where it is lost on the way, what was found before is the error's `partial`.
     """
     started = time.monotonic()
+    told = told or IntegritySettings()
+    for check in checks:
+        check.configure(told)
     result = Result()
     connection = database.connect(
         settings,
         purpose="postgres_integrity",
-        lock_timeout_s=lock_timeout_s,
-        statement_timeout_s=statement_timeout_s,
+        lock_timeout_s=told.lock_timeout_s,
+        statement_timeout_s=told.statement_timeout_s,
     )
     with connection:
         connection.read_only = True
         server = servers.look(connection)
         for done, check in enumerate(checks):
-            progress(done, len(checks), check.title)
+
+            def tell(text: str, done: int = done) -> None:
+                progress(done, len(checks), text)
+
+            tell(check.title)
+            context = Context(connection=connection, database=settings, server=server, tell=tell)
             try:
-                result.findings += run(connection, check, server)
+                # One by one: what was found before the server was lost is kept.
+                for finding in run(check, context):
+                    result.findings.append(finding)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 raise _lost(settings, check, error, result) from error
     result.findings = by_severity(result.findings)
@@ -65,38 +71,53 @@ def integrity(
     return result
 
 
-def run(connection: Connection, check: Check[Any], server: Server) -> list[Finding]:
-    """Run one check: its findings, or the one that says that all is well, or why it could not be done."""
-    if unable := check.unable(server):
-        return [unable]
+def run(check: Check[Any], context: Context) -> Iterator[Finding]:
+    """Run one check: its findings, or the one that says that all is well, or why it could not be done.
+
+    Raises OperationalError or InterfaceError where the connection is lost.
+    """
+    if unable := check.unable(context.server):
+        yield unable
+        return
+    found = False
     try:
-        with connection.transaction():
-            rows = fetch(connection, check, server)
-    except errors.LockNotAvailable:
-        return [_not_done(check, server, Status.SKIPPED, "an object is locked by somebody else", "try later")]
-    except errors.QueryCanceled:
+        for finding in check.search(context):
+            found = True
+            yield finding
+    except psycopg.Error as error:
+        if context.connection.closed or isinstance(error, psycopg.InterfaceError):
+            raise
+        if _lost_a_server(error):
+            raise
+        yield _not_done(check, context.server, error)
+        return
+    if not found:
+        yield check.clean(context.server)
+
+
+def _lost_a_server(error: psycopg.Error) -> bool:
+    """Whether a connection of the check's own was lost: an error that no server has sent."""
+    return isinstance(error, psycopg.OperationalError) and (
+        error.sqlstate is None or isinstance(error, errors.AdminShutdown | errors.CrashShutdown)
+    )
+
+
+def _not_done(check: Check[Any], server: Server, error: psycopg.Error) -> Finding:
+    """Return why a check could not be done: a lock, its time, rights, or damage that it ran into."""
+    text = str(error.diag.message_primary or error).splitlines()[0].rstrip(".")
+    status, why, fix = Status.UNKNOWN, text, "report this: the check should know better"
+    if isinstance(error, _DAMAGE):
+        status, fix = Status.CRIT, "check the group corruption, which names what is damaged"
+    elif isinstance(error, errors.LockNotAvailable):
+        status, why, fix = Status.SKIPPED, "an object is locked by somebody else", "try later"
+    elif isinstance(error, errors.QueryCanceled):
+        status, why = Status.SKIPPED, "it took longer than its time"
         fix = "raise statement_timeout_s, or run it at a quieter time"
-        return [_not_done(check, server, Status.SKIPPED, "it took longer than its time", fix)]
-    except errors.InsufficientPrivilege as error:
-        why = str(error.diag.message_primary)
-        return [
-            _not_done(check, server, Status.SKIPPED, why, f'GRANT pg_monitor TO "{server.role}"; (or more)')
-        ]
-    except (psycopg.ProgrammingError, psycopg.DataError, psycopg.InternalError) as error:
-        why = str(error.diag.message_primary or error).splitlines()[0]
-        return [_not_done(check, server, Status.UNKNOWN, why, "report this: the check should know better")]
-    return list(check.findings(rows)) or [check.clean(server)]
-
-
-def fetch(connection: Connection, check: Check[Any], server: Server) -> list[Any]:
-    """Return the rows of the check's statement as the structs it wants."""
-    cursor = connection.execute(check.sql(server).encode(), check.parameters())
-    names = [column.name for column in cursor.description or ()]
-    return [msgspec.convert(dict(zip(names, row, strict=True)), check.row, strict=False) for row in cursor]
-
-
-def _not_done(check: Check[Any], server: Server, status: Status, why: str, fix: str) -> Finding:
-    summary = f"{check.title.capitalize()} were not looked for: {why.rstrip('.')}."
+    elif isinstance(error, errors.InsufficientPrivilege):
+        status, fix = Status.SKIPPED, f'GRANT pg_monitor TO "{server.role}"; -- or more'
+    elif isinstance(error, psycopg.OperationalError):
+        fix = "look into the server's log, mend what it says and check again"
+    summary = f"{check.title.capitalize()} were not looked for: {why}."
     return check.finding(server.database, status, summary, fix=fix)
 
 
@@ -108,6 +129,7 @@ def _lost(
         f"the connection to {settings.where} was lost while looking for {check.title}: "
         f"see whether the server still runs, then check again ({text})"
     )
+    result.findings = by_severity(result.findings)
     lost.partial = result
     return lost
 
