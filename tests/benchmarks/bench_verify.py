@@ -90,7 +90,8 @@ SELECT 'insufficient_events', f.game_id, format('Final game has %s events, fewer
   FROM games f
  CROSS JOIN LATERAL (SELECT count(*) AS events
                        FROM (SELECT FROM play_events e
-                              WHERE e.season = f.season AND e.game_id = f.game_id LIMIT 50) few) c
+                              WHERE e.season = f.season AND e.game_id = f.game_id
+                              ORDER BY e.event_id LIMIT 50) few) c
  WHERE f.status = 'final' AND c.events < 50
 """
 # By hand: every event is counted, by as many workers as there are.
@@ -186,13 +187,15 @@ def main() -> None:
         assert len(answers.pop()) == 2 * (LAST - FIRST + 1), "the faults were not all found"
         median = {name: statistics.median(spent[1:]) for name, spent in times.items()}  # the first one warms
     said = ", ".join(f"{name} {value:.2f} s" for name, value in median.items())
-    best = min(median["by fifty"], median["by count"])
+    # The ratio is that of the least disturbed rounds: what else the machine does only ever adds.
+    least = {name: min(spent) for name, spent in times.items()}
+    ratio = least["function"] / min(least["by fifty"], least["by count"])
     sys.stdout.write(
         f"verify_data_integrity(): {said} (medians of {ROUNDS}); "
-        f"ratio {median['function'] / best:.2f} to the best by hand (limits 1.2 and 10 s)\n"
+        f"ratio {ratio:.2f} to the best by hand (limits 1.2 and 10 s)\n"
     )
     hold("verify_data_integrity() on 30 seasons", median["function"], 10)
-    hold_ratio("verify_data_integrity() to the best by hand", median["function"] / best, 1.2)
+    hold_ratio("verify_data_integrity() to the best by hand", ratio, 1.2)
 
 
 if __name__ == "__main__":
