@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
 
 from courtkeeper.findings import Finding, Status
 
@@ -36,3 +40,11 @@ def is_ok(finding: Finding) -> bool:
 def is_bad(finding: Finding) -> bool:
     """Whether something is wrong."""
     return finding.status in (Status.WARN, Status.CRIT)
+
+
+def apply(connection: psycopg.Connection[Any], fix: str) -> None:
+    """Run the statements of a `fix` or `undo` one by one, as psql does (some refuse to be run together)."""
+    assert connection.autocommit
+    for line in re.sub(r"--.*", "", fix).split(";"):
+        if line.strip():
+            connection.execute(line)
