@@ -42,9 +42,12 @@ INSERT INTO plain_archive SELECT *, now() FROM gone
 
 def main() -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory() as directory, postgres_server(Path(directory)) as server:
-        with psycopg.connect(server.admin_dsn, autocommit=True) as connection:
-            pairs = [one_round(connection, server.admin_dsn, turn) for turn in range(ROUNDS)]
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        postgres_server(Path(directory)) as server,
+        psycopg.connect(server.admin_dsn, autocommit=True) as connection,
+    ):
+        pairs = [one_round(connection, server.admin_dsn, turn) for turn in range(ROUNDS)]
     plain, batches = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(ours / theirs for theirs, ours in pairs)
     sys.stdout.write(

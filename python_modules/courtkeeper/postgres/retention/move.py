@@ -1,10 +1,10 @@
-"""Rows out of one heap in batches: copy, count, delete exactly those, count again, else roll back."""
+"""Rows out of one heap in batches: lock, copy, delete, count all three, and commit only if they agree."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import psycopg
@@ -14,7 +14,7 @@ from courtkeeper.database import Connection
 from courtkeeper.postgres.retention.archives import copy_statement, names
 from courtkeeper.postgres.retention.catalog import Heap, Table
 from courtkeeper.postgres.retention.pace import Pace
-from courtkeeper.postgres.retention.predicate import due, unreferenced
+from courtkeeper.postgres.retention.predicate import due
 
 _PLACE: Final = sql.Identifier("courtkeeper place")
 _ATTEMPTS: Final = 3
@@ -54,10 +54,10 @@ class _Uneven(Exception):  # noqa: N818 # it is no error of the program
 
 
 class _Batch(msgspec.Struct, frozen=True):
-    places: str
     count: int
-    last_value: str
-    last_place: str
+    copied: int
+    deleted: int
+    last: str
 
 
 class Mover:
@@ -92,45 +92,43 @@ class Mover:
                 break
 
     def _pass(self, heap: Heap) -> int:
-        found, bound, uneven = 0, sql.SQL("").format(), 0
-        while True:
-            if why := self._pace.wait(self._connection):
-                self._tally.stop = Stop(why)
-                return found
-            try:
-                batch = self._batch(heap, bound)
-            except _Uneven as error:
-                uneven += 1
-                if uneven < _ATTEMPTS:
-                    continue
-                self._tally.stop = Stop(
-                    str(error),
-                    "look for a trigger or a rule on the two tables that swallows rows",
-                    broken=True,
-                )
-                return found
-            except (errors.LockNotAvailable, errors.DeadlockDetected):
-                self._tally.stop = Stop("the table is locked by somebody else")
-                return found
-            except errors.QueryCanceled:
-                self._tally.stop = Stop(
-                    "a batch took longer than statement_timeout_s",
-                    "make batch_rows smaller, or give the column an index",
-                )
-                return found
-            except REFUSED as error:
-                self._tally.stop = refused(error)
-                return found
-            uneven = 0
-            if not batch.count:
-                return found
+        """Walk once over the heap; return how many rows went."""
+        found, bound = 0, sql.SQL("").format()
+        while batch := self._next(heap, bound):
             found += batch.count
             self._tally.rows += batch.count
             self._tally.batches += 1
             self._moved()
             if batch.count < self._table.rule.batch_rows:
-                return found
+                break
             bound = self._after(heap, batch)
+        return found
+
+    def _next(self, heap: Heap, bound: sql.Composed) -> _Batch | None:
+        """Return the next batch that went; None at the heap's end, or with a reason to stop in the tally."""
+        if why := self._pace.wait(self._connection):
+            self._tally.stop = Stop(why)
+            return None
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                batch = self._batch(heap, bound)
+            except _Uneven as error:
+                # A row that was updated just then, or something that swallows rows each time.
+                if not left:
+                    fix = "look for a trigger or a rule on the two tables that swallows rows"
+                    self._tally.stop = Stop(str(error), fix, broken=True)
+            except (errors.LockNotAvailable, errors.DeadlockDetected):
+                self._tally.stop = Stop("the table is locked by somebody else")
+            except errors.QueryCanceled:
+                fix = "make batch_rows smaller, or give the column an index"
+                self._tally.stop = Stop("a batch took longer than statement_timeout_s", fix)
+            except REFUSED as error:
+                self._tally.stop = refused(error)
+            else:
+                return batch if batch.count else None
+            if self._tally.stop:
+                break
+        return None
 
     def _after(self, heap: Heap, batch: _Batch) -> sql.Composed:
         """Return where the next batch begins, so that no batch walks over what those before it deleted."""
@@ -138,41 +136,48 @@ class Mover:
             return sql.SQL(" AND {}.{} >= {}::{}").format(
                 self._alias,
                 sql.Identifier(self._table.column),
-                sql.Literal(batch.last_value),
+                sql.Literal(batch.last),
                 self._table.cast,
             )
-        return sql.SQL(" AND {}.ctid > {}::tid").format(self._alias, sql.Literal(batch.last_place))
+        return sql.SQL(" AND {}.ctid > {}::tid").format(self._alias, sql.Literal(batch.last))
 
     def _batch(self, heap: Heap, bound: sql.Composed) -> _Batch:
+        """Deal with the next rows in one transaction, which ends well only if all counts agree."""
         with self._connection.transaction():
-            batch, copied = self._take(heap, bound)
-            self._trace("copied")
-            if copied is not None and copied != batch.count:
+            if self._table.referrers:
+                # A row of another table may have come to refer to one of these just before it was locked:
+                # the second statement, with the locks held, sees that and leaves the row alone.
+                places = self._lock(heap, bound)
+                bound += sql.SQL(" AND {}.ctid = ANY ({}::tid[])").format(self._alias, sql.Literal(places))
+                self._trace("locked")
+            batch = self._take(heap, bound)
+            self._trace("taken")
+            if batch.copied != batch.count:
                 raise _Uneven(
-                    f"of a batch of {batch.count} rows only {copied} reached the archive, so none was deleted"
+                    f"of a batch of {batch.count} rows only {batch.copied} reached the archive: it was undone"
                 )
-            if batch.count:
-                deleted = self._delete(heap, batch.places)
-                self._trace("deleted")
-                if deleted != batch.count:
-                    raise _Uneven(
-                        f"of a batch of {batch.count} rows only {deleted} could be deleted: it was undone"
-                    )
+            if batch.deleted != batch.count:
+                raise _Uneven(
+                    f"of a batch of {batch.count} rows only {batch.deleted} could be deleted: it was undone"
+                )
         self._trace("committed")
         return batch
 
-    def _take(self, heap: Heap, bound: sql.Composed) -> tuple[_Batch, int | None]:
-        """Lock the next rows and copy them. Rows that others hold are passed over, not waited for."""
-        archive = self._table.archive
+    def _lock(self, heap: Heap, bound: sql.Composed) -> str:
+        statement = sql.SQL("SELECT coalesce(array_agg({place})::text, '{{}}') FROM ({chosen}) batch").format(
+            place=_PLACE, chosen=self._chosen(heap, bound, sql.SQL(""))
+        )
+        row = self._connection.execute(statement).fetchone()
+        return str(row[0]) if row else "{}"
+
+    def _chosen(self, heap: Heap, bound: sql.Composed, columns: sql.Composable) -> sql.Composed:
+        """Return the SELECT that locks the next rows; those that others hold are passed over."""
         order = sql.SQL(" ORDER BY {}.{}").format(self._alias, sql.Identifier(self._table.column))
-        statement = sql.SQL(
-            "WITH batch AS (SELECT {columns}, {alias}.ctid AS {place} FROM ONLY {heap} AS {alias}"
-            " WHERE {due}{bound}{order} LIMIT {rows} FOR UPDATE OF {alias} SKIP LOCKED)"
-            "{copied} SELECT coalesce(array_agg({place})::text, ''), count(*),"
-            " coalesce(max({column})::text, ''), coalesce(((array_agg({place}))[count(*)])::text, ''),"
-            " {counted} FROM batch"
+        return sql.SQL(
+            "SELECT {columns}{alias}.ctid AS {place} FROM ONLY {heap} AS {alias}"
+            " WHERE {due}{bound}{order} LIMIT {rows} FOR UPDATE OF {alias} SKIP LOCKED"
         ).format(
-            columns=names(self._table),
+            columns=columns,
             alias=self._alias,
             place=_PLACE,
             heap=heap.identifier,
@@ -180,26 +185,32 @@ class Mover:
             bound=bound,
             order=order if heap.indexed else sql.SQL(""),
             rows=sql.Literal(self._table.rule.batch_rows),
-            column=sql.Identifier(self._table.column),
+        )
+
+    def _take(self, heap: Heap, bound: sql.Composed) -> _Batch:
+        """Lock, copy and delete in one statement (the rows never leave the server), and count each."""
+        archive = self._table.archive
+        last = (
+            sql.SQL("max({})").format(sql.Identifier(self._table.column))
+            if heap.indexed
+            else sql.SQL("(array_agg({}))[count(*)]").format(_PLACE)
+        )
+        statement = sql.SQL(
+            "WITH batch AS MATERIALIZED ({chosen}){copied},"
+            " deleted AS (DELETE FROM ONLY {heap}"
+            " WHERE ctid = ANY (ARRAY(SELECT {place} FROM batch)) RETURNING 1)"
+            " SELECT count(*), {counted}, (SELECT count(*) FROM deleted), coalesce({last}::text, '')"
+            " FROM batch"
+        ).format(
+            chosen=self._chosen(heap, bound, names(self._table) + sql.SQL(", ")),
             copied=sql.SQL(", copied AS ({} RETURNING 1)").format(
                 copy_statement(self._table, archive, sql.SQL("batch"), self._now)
             )
             if archive
             else sql.SQL(""),
-            counted=sql.SQL("(SELECT count(*) FROM copied)") if archive else sql.SQL("NULL"),
+            counted=sql.SQL("(SELECT count(*) FROM copied)" if archive else "count(*)"),
+            heap=heap.identifier,
+            place=_PLACE,
+            last=last,
         )
-        row: tuple[Any, ...] = self._connection.execute(statement).fetchone() or ("", 0, "", "", 0)
-        return _Batch(*row[:4]), row[4]
-
-    def _delete(self, heap: Heap, places: str) -> int:
-        """Delete the locked rows; one that has come to be referred to since stays, and the batch with it."""
-        return self._connection.execute(
-            sql.SQL(
-                "DELETE FROM ONLY {heap} AS {alias} WHERE {alias}.ctid = ANY ({places}::tid[]){unreferenced}"
-            ).format(
-                heap=heap.identifier,
-                alias=self._alias,
-                places=sql.Literal(places),
-                unreferenced=unreferenced(self._table),
-            )
-        ).rowcount
+        return _Batch(*(self._connection.execute(statement).fetchone() or (0, 0, 0, "")))

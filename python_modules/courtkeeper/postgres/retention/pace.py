@@ -9,6 +9,7 @@ from courtkeeper.database import Connection
 from courtkeeper.postgres.retention.settings import RetentionSettings
 
 _POLL_S = 0.2
+_LOOK_EVERY_S = 1.0
 # A replica that does not catch up in this time is not slow but in trouble: the rest waits for the next run.
 _PATIENCE_S = 30.0
 _LAG = """
@@ -30,6 +31,7 @@ class Pace:
         self._settings, self._clock, self._sleep = settings, clock, sleep
         self._ends = clock() + settings.window_s if settings.window_s else float("inf")
         self._begun = False
+        self._look_at = clock()
 
     def over(self) -> str:
         """Return why no further batch may begin: the window; empty where one may."""
@@ -42,13 +44,19 @@ class Pace:
         if self._begun and self._settings.pause_s:
             self._sleep(max(0.0, min(self._settings.pause_s, self._ends - self._clock())))
         self._begun = True
-        limit = self._settings.max_replica_lag_mb
+        if self._settings.max_replica_lag_mb and self._clock() >= self._look_at:
+            if why := self._replicas(connection):
+                return why
+            self._look_at = self._clock() + _LOOK_EVERY_S
+        return self.over()
+
+    def _replicas(self, connection: Connection) -> str:
         patience = self._clock() + _PATIENCE_S
-        while limit and not self.over() and (lag := self._lag(connection)) > limit:
+        while not self.over() and (lag := self._lag(connection)) > self._settings.max_replica_lag_mb:
             if self._clock() >= patience:
                 return f"a replica is {lag:.0f} MB behind and does not catch up"
             self._sleep(_POLL_S)
-        return self.over()
+        return ""
 
     @staticmethod
     def _lag(connection: Connection) -> float:

@@ -53,11 +53,6 @@ def due(table: Table, declared: Mapping[int, Table], *, planned: bool = False) -
     return _due(table, declared, planned=planned, above=())
 
 
-def unreferenced(table: Table) -> sql.Composed:
-    """Return the condition for rows to which no foreign key points now, as ` AND …`, or nothing."""
-    return _guards(table, {}, planned=False, above=())
-
-
 def _due(
     table: Table, declared: Mapping[int, Table], *, planned: bool, above: tuple[str, ...]
 ) -> sql.Composed:

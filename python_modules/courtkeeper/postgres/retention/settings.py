@@ -31,7 +31,7 @@ class TableRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     to: Literal["archive", "delete", "drop_partitions"] = "archive"
     where: str = ""
     archive_table: str = ""
-    batch_rows: int = 5000
+    batch_rows: int = 10_000
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
