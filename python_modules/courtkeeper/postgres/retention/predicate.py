@@ -15,21 +15,24 @@ from courtkeeper.postgres.retention.catalog import Referrer, Table
 def check_where(connection: Connection, table: Table) -> None:
     """Refuse a `where` that is not one condition on the table's columns, or that writes.
 
-    Written once between parentheses and once without any, it is one expression: what would close a
-    parenthesis of ours and go on (`a) OR (b`) is none in the second place. It is tried on a row in a
-    read-only transaction.
+    It has to be one both between parentheses and without any: what would close a parenthesis of ours and
+    go on (`a) OR (b`) is none in the second place. Nothing quoted follows it, so an open quote or comment
+    stays open. It is tried on one row in a read-only transaction.
     """
     where = table.rule.where
     if not where:
         return
-    statement = sql.SQL(
-        "SELECT CASE WHEN\n{where}\nTHEN 1 WHEN (\n{where}\n) THEN 2 END FROM {table} AS {alias} LIMIT 1"
-    ).format(where=_raw(where), table=table.relation.identifier, alias=sql.Identifier(table.relation.name))
+    begin = sql.SQL("SELECT FROM (SELECT * FROM {} LIMIT 1) AS {} WHERE ").format(
+        table.relation.identifier, sql.Identifier(table.relation.name)
+    )
+    bare = begin + sql.SQL("CASE WHEN\n{}\nTHEN true END").format(_raw(where))
+    enclosed = begin + sql.SQL("(\n{}\n)").format(_raw(where))
     here = f"tables: {table.quoted}: where {where[:80]!r}"
     try:
         with connection.transaction():
             connection.execute("SET TRANSACTION READ ONLY")
-            connection.execute(statement)
+            connection.execute(bare)
+            connection.execute(enclosed)
     except (errors.LockNotAvailable, errors.QueryCanceled):
         raise  # not the condition's fault
     except errors.ReadOnlySqlTransaction as error:
@@ -40,7 +43,7 @@ def check_where(connection: Connection, table: Table) -> None:
         psycopg.InternalError,
         psycopg.NotSupportedError,
     ) as error:
-        why = error.diag.message_primary or str(error)
+        why = " ".join((error.diag.message_primary or str(error)).split())[:200]
         raise ConfigurationError(f"{here} is no condition on its columns ({why}): mend it") from error
 
 
