@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,7 +93,15 @@ def test_planned_done_and_done_again(here: Checkout) -> None:
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(here: Checkout, tables: Any, said: str) -> None:
     before = _counts(here, "public")
-    done = here.cli(*JOB, "-e", f"database_retention_tables={json.dumps(tables)}")
+    spoiled = here.root / "inventory" / "spoiled"
+    shutil.copytree(here.root / "inventory" / "embedded", spoiled)
+    try:
+        (spoiled / "group_vars" / "databases.yml").write_text(
+            json.dumps({"database_retention_tables": tables})
+        )
+        done = here.cli("run", "database_retention", "-i", "inventory/spoiled")
+    finally:
+        shutil.rmtree(spoiled)
     text = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == 2, text
     assert said in text

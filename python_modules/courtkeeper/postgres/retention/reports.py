@@ -91,7 +91,7 @@ def pending(table: Table, number: int, oldest: str | None, actions: list[str], h
         unit="rows",
         summary=f"{rows_words(number)} of {table.quoted} {_are(number)} {old(table)}"
         f"{f', the oldest of {oldest[:19]}' if oldest else ''}{_held(held)}.",
-        fix="; ".join(actions),
+        fix="run this job without check mode",
     )
 
 
