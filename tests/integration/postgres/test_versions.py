@@ -67,6 +67,7 @@ def test_what_is_skipped_says_what_would_help_and_that_helps(versioned: Cluster,
         "cannot tell; ",
         "shared_preload_libraries",
         "declare the platform's rules",
+        "declare rules: ",
     )
     for finding in skipped:
         assert any(reason in finding.summary + finding.fix for reason in reasons), finding
