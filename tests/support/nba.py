@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import Result, Status
 from courtkeeper.nba.client import FeedSettings
-from courtkeeper.nba.database import DatabaseSettings
 from courtkeeper.nba.refresh import refresh
 from courtkeeper.nba.settings import RefreshSettings
 

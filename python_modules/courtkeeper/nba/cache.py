@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import redis
 
-from courtkeeper.nba.database import Connection
+from courtkeeper.database import Connection
 
 _BATCH = 500
 

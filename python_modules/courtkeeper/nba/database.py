@@ -1,43 +1,20 @@
-"""Connecting to the platform's database, and saying in one sentence why that failed."""
+"""The platform's database: its statements, and the check that its schema is the one we know."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-import psycopg
-from psycopg import errors
-
-from courtkeeper.findings import ConfigurationError, CourtkeeperError
+from courtkeeper import database
+from courtkeeper.database import Connection, DatabaseSettings
+from courtkeeper.findings import ConfigurationError
 
 # The oldest schema of the platform that this code can write to.
 REQUIRED_SCHEMA: Final = "0001"
-_CONNECT_TIMEOUT_S = 10
 _LOCK_TIMEOUT_S = 10
 _STATEMENT_TIMEOUT_S = 120
 _SQL_DIRECTORY = files("courtkeeper.nba") / "sql"
-
-Connection = psycopg.Connection[tuple[Any, ...]]
-
-
-class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the platform's database is. The password is never part of a message or an argv."""
-
-    host: str
-    port: int = 5432
-    name: str
-    user: str
-    password: str = ""
-
-    def __repr__(self) -> str:
-        return self.where
-
-    @property
-    def where(self) -> str:
-        """`nba on 127.0.0.1:5432 as courtkeeper`, for messages."""
-        return f"{self.name} on {self.host}:{self.port} as {self.user}"
 
 
 @cache
@@ -52,40 +29,18 @@ def connect(settings: DatabaseSettings) -> Connection:
     Raises ConfigurationError where the settings or the schema are wrong, CourtkeeperError
     where the server cannot be reached.
     """
-    try:
-        connection = psycopg.connect(
-            host=settings.host,
-            port=settings.port,
-            dbname=settings.name,
-            user=settings.user,
-            password=settings.password or None,
-            application_name="courtkeeper nba_refresh",
-            connect_timeout=_CONNECT_TIMEOUT_S,
-            options=f"-c lock_timeout={_LOCK_TIMEOUT_S}s -c statement_timeout={_STATEMENT_TIMEOUT_S}s"
-            " -c idle_in_transaction_session_timeout=300s -c timezone=UTC",
-        )
-    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
-        raise _connection_problem(settings, error) from error
+    connection = database.connect(
+        settings,
+        purpose="nba_refresh",
+        lock_timeout_s=_LOCK_TIMEOUT_S,
+        statement_timeout_s=_STATEMENT_TIMEOUT_S,
+    )
     try:
         _check_schema(connection, settings)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _connection_problem(settings: DatabaseSettings, error: psycopg.Error) -> CourtkeeperError:
-    text = " ".join(str(error).split())
-    if "password authentication failed" in text or "no password supplied" in text:
-        return ConfigurationError(
-            f"the database refuses the password of {settings.user} ({settings.where}): "
-            "set the right one in the inventory's secrets"
-        )
-    if isinstance(error, errors.InvalidCatalogName) or f'database "{settings.name}" does not exist' in text:
-        return ConfigurationError(f"there is no database {settings.where}: create it or mend its name")
-    return CourtkeeperError(
-        f"the database {settings.where} cannot be reached: start it or mend its address ({text[:160]})"
-    )
 
 
 def _check_schema(connection: Connection, settings: DatabaseSettings) -> None:

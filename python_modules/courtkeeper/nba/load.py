@@ -15,7 +15,8 @@ import msgspec
 import psycopg
 from psycopg import errors
 
-from courtkeeper.nba.database import Connection, sql
+from courtkeeper.database import Connection
+from courtkeeper.nba.database import sql
 from courtkeeper.nba.model import STATISTICS, Event, Game, GameData, PayloadError, Player, PlayerLine
 
 _EVENT_COLUMNS = Event.__struct_fields__

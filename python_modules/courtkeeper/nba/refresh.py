@@ -18,6 +18,7 @@ import msgspec
 import psycopg
 from psycopg import errors
 
+from courtkeeper.database import Connection
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status
 from courtkeeper.nba import cache, database, quality, reports
 from courtkeeper.nba.client import Client, FeedClient, ReplayClient
@@ -106,7 +107,7 @@ class _Run:
     def __init__(
         self,
         settings: RefreshSettings,
-        connection: database.Connection,
+        connection: Connection,
         *,
         now: datetime,
         check: bool,

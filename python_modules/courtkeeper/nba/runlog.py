@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 from psycopg import errors
 
+from courtkeeper.database import Connection
 from courtkeeper.findings import CourtkeeperError
-from courtkeeper.nba.database import Connection
 from courtkeeper.nba.settings import RefreshSettings
 
 _LOCK_NAME: Final = "courtkeeper nba_refresh"

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.nba.cache import CacheSettings
 from courtkeeper.nba.client import FeedSettings
-from courtkeeper.nba.database import DatabaseSettings
 from courtkeeper.nba.quality import Thresholds
 
 LEAGUE_ZONE: Final = ZoneInfo("America/New_York")

@@ -1,0 +1,117 @@
+"""Connecting to a Postgres database, and saying in one sentence why that failed.
+
+The one way in for every domain: bounded in time, in UTC, with a name that the server's own views show.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import msgspec
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
+
+from courtkeeper.findings import ConfigurationError, CourtkeeperError
+
+_CONNECT_TIMEOUT_S = 10
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a database is. `host` may be the directory of a Unix socket.
+
+    What is empty (the port: 0) libpq finds by itself: PGHOST, PGPORT, PGPASSWORD, ~/.pgpass, services.
+
+    `options` are further words of libpq (sslmode, sslrootcert, …). No part of a message or an argv
+    ever holds the password.
+    """
+
+    host: str = ""
+    port: int = 5432
+    name: str
+    user: str = ""
+    password: str = ""
+    options: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @classmethod
+    def from_dsn(cls, dsn: str) -> Self:
+        """Read a libpq connection string or a URI. Raises ConfigurationError without repeating it."""
+        try:
+            words = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
+            return cls(
+                host=words.pop("host", ""),
+                port=int(words.pop("port", "0")),
+                user=words.pop("user", ""),
+                password=words.pop("password", ""),
+                name=words.pop("dbname", ""),
+                options=words,
+            )
+        except (psycopg.ProgrammingError, ValueError):
+            # libpq's own message quotes the string, which may hold a password.
+            raise ConfigurationError(
+                "the DSN cannot be read: write it as postgresql://user@host:5432/name or as host=… dbname=…"
+            ) from None
+
+    def __repr__(self) -> str:
+        return self.where
+
+    @property
+    def where(self) -> str:
+        """`nba on 127.0.0.1:5432 as courtkeeper`, for messages."""
+        user = f" as {self.user}" if self.user else ""
+        port = f":{self.port}" if self.port else ""
+        return f"{self.name or 'the default database'} on {self.host or 'the default host'}{port}{user}"
+
+
+def connect(
+    settings: DatabaseSettings, *, purpose: str, lock_timeout_s: float, statement_timeout_s: float
+) -> Connection:
+    """Open a connection whose statements are bounded in time; `purpose` is shown in pg_stat_activity.
+
+    Raises ConfigurationError where the settings are wrong, CourtkeeperError where the server cannot be
+    reached.
+    """
+    words = {
+        **settings.options,
+        "host": settings.host,
+        "port": str(settings.port or ""),
+        "dbname": settings.name,
+        "user": settings.user,
+        "password": settings.password,
+        "application_name": f"courtkeeper {purpose}",
+        "connect_timeout": str(_CONNECT_TIMEOUT_S),
+        "options": f"-c lock_timeout={round(lock_timeout_s * 1000)}"
+        f" -c statement_timeout={round(statement_timeout_s * 1000)}"
+        " -c idle_in_transaction_session_timeout=300s -c timezone=UTC",
+    }
+    try:
+        # An empty word would hide what libpq finds by itself.
+        return psycopg.connect(**{key: word for key, word in words.items() if word})  # type: ignore[arg-type] # strings that libpq knows
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
+        raise _connection_problem(settings, error) from error
+
+
+def _connection_problem(settings: DatabaseSettings, error: psycopg.Error) -> CourtkeeperError:
+    text = " ".join(str(error).split())
+    if "password authentication failed" in text or "no password supplied" in text:
+        return ConfigurationError(
+            f"the database refuses the password of {settings.user or 'the role'} ({settings.where}): "
+            "set the right one in the inventory's secrets, in PGPASSWORD or in ~/.pgpass"
+        )
+    if isinstance(error, errors.InvalidCatalogName) or f'database "{settings.name}" does not exist' in text:
+        return ConfigurationError(f"there is no database {settings.where}: create it or mend its name")
+    if 'role "' in text and "does not exist" in text:
+        return ConfigurationError(f"the server knows no such role ({settings.where}): create it or mend it")
+    if "permission denied for database" in text:
+        return ConfigurationError(
+            f"the role may not connect ({settings.where}): GRANT CONNECT ON DATABASE to it, or name another"
+        )
+    if "Peer authentication failed" in text or "no pg_hba.conf entry" in text:
+        return ConfigurationError(
+            f"the server lets nobody in this way ({settings.where}): mend pg_hba.conf, the user or the host"
+        )
+    return CourtkeeperError(
+        f"the database {settings.where} cannot be reached: start it or mend its address ({text[:160]})"
+    )

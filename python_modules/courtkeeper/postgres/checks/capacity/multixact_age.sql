@@ -1,0 +1,6 @@
+-- Databases by the age of their oldest multixact id: at 2,147 million the server stops taking row locks.
+SELECT format('%I', d.datname) AS database_name,
+       mxid_age(d.datminmxid)::bigint AS age
+  FROM pg_database d
+ WHERE mxid_age(d.datminmxid) >= :crit
+ ORDER BY 2 DESC, 1

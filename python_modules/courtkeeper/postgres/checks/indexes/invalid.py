@@ -1,0 +1,41 @@
+"""Invalid indexes: writers pay for them and no query may use them (pg-index-health)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from courtkeeper.findings import Finding, Status
+from courtkeeper.postgres.check import Check
+
+
+class InvalidIndex(msgspec.Struct, frozen=True):
+    """An index that is not valid. `is_new` and `is_old`: a leftover of REINDEX CONCURRENTLY."""
+
+    index_name: str
+    table_name: str
+    bytes: int
+    ready: bool
+    is_new: bool
+    is_old: bool
+
+
+class Invalid(Check[InvalidIndex]):
+    """Looks for indexes that are not valid and are not being built."""
+
+    title = "invalid indexes"
+    row = InvalidIndex
+
+    def judge(self, row: InvalidIndex) -> Finding:
+        """Leftovers are dropped, others are built again."""
+        leftover = row.is_new or row.is_old
+        verb = "DROP INDEX CONCURRENTLY" if leftover else "REINDEX INDEX CONCURRENTLY"
+        kind = "a leftover of REINDEX CONCURRENTLY" if leftover else "invalid"
+        return self.finding(
+            row.index_name,
+            Status.CRIT,
+            f"The index {row.index_name} on {row.table_name} is {kind}: it costs every write "
+            "and serves no query.",
+            observed=row.bytes,
+            unit="bytes",
+            fix=f"{verb} {row.index_name};",
+        )

@@ -1,0 +1,28 @@
+-- Collations in use by an index or a partition key whose order the operating system has changed since:
+-- such an index may not find what is there.
+WITH used AS (
+    SELECT u.collation_oid,
+           array_agg(DISTINCT format('%I.%I', xn.nspname, x.relname)) AS indexes
+      FROM pg_index i
+      JOIN pg_class x ON x.oid = i.indexrelid AND x.relkind = 'i'
+      JOIN pg_namespace xn ON xn.oid = x.relnamespace
+      CROSS JOIN LATERAL unnest(i.indcollation::oid[]) AS u (collation_oid)
+     GROUP BY u.collation_oid
+), cut AS (
+    SELECT DISTINCT u.collation_oid
+      FROM pg_partitioned_table p CROSS JOIN LATERAL unnest(p.partcollation::oid[]) AS u (collation_oid)
+)
+SELECT format('%I.%I', n.nspname, c.collname) AS name,
+       false AS is_database,
+       c.collversion AS recorded,
+       pg_collation_actual_version(c.oid) AS actual,
+       coalesce(used.indexes, '{}') AS indexes,
+       cut.collation_oid IS NOT NULL AS cuts_partitions
+  FROM pg_collation c
+  JOIN pg_namespace n ON n.oid = c.collnamespace
+  LEFT JOIN used ON used.collation_oid = c.oid
+  LEFT JOIN cut ON cut.collation_oid = c.oid
+ WHERE c.collversion IS NOT NULL
+   AND (used.collation_oid IS NOT NULL OR cut.collation_oid IS NOT NULL)
+   AND c.collversion IS DISTINCT FROM pg_collation_actual_version(c.oid)
+ ORDER BY 1
