@@ -16,6 +16,9 @@ from courtkeeper.findings import CourtkeeperError
 from courtkeeper.hosts.certificates.ari import Advice
 from courtkeeper.hosts.certificates.due import DAY, Try
 
+# Made before anything else, so that it marks a directory as ours.
+LOCK = ".lock"
+
 
 class Known(msgspec.Struct):
     """What is known of one certificate: `issuer` is the directory it came from, `error` the last failure."""
@@ -87,7 +90,7 @@ def alone(directory: Path) -> Iterator[None]:
     """Have `directory` (0700) and be the only run in it."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
-    with (directory / ".lock").open("a") as lock:
+    with (directory / LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import stat
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -59,7 +61,10 @@ class Facts(msgspec.Struct, frozen=True):
 def read_file(path: Path) -> bytes:
     """Return the bytes of a certificate's or key's file; a missing one is an error as well."""
     try:
-        with path.open("rb") as stream:
+        # Not blocking: a pipe without a writer would hold us for ever.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise CertificateError(f"{path} is no regular file")
             data = stream.read(LARGEST + 1)
     except OSError as error:
         raise CertificateError(f"{path} cannot be read: {error.strerror}") from None
@@ -91,7 +96,7 @@ def subject(pem: bytes) -> str:
     """Return the subject of one certificate, without looking at the rest of it."""
     try:
         return x509.load_pem_x509_certificate(pem).subject.rfc4514_string()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise CertificateError(f"a certificate cannot be read ({error})") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -161,6 +162,13 @@ def test_files_and_endpoints_are_watched_and_what_cannot_be_seen_is_not_ok(tmp_p
         ("certificate.expiry", "ok"),
         ("certificate.expiry", "unknown"),
     ]  # fmt: skip
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pem")
+    (found,) = watch.look(Watched(file=str(tmp_path / "pipe.pem")), now=NOW, limits=Limits(), roots=None)
+    assert found.status is Status.UNKNOWN
+    assert "is no regular file" in found.summary
 
 
 def test_the_served_chain_without_an_intermediate_is_found(tmp_path: Path) -> None:
