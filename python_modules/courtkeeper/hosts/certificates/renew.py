@@ -137,7 +137,8 @@ def look(run: Run, wanted: Wanted) -> Look:
 def advice(run: Run, wanted: Wanted, leaf: x509.Facts) -> due.Window | None:
     """Return the CA's window for a certificate, asked again only when it said so."""
     known = run.state.of(wanted.name)
-    if not run.settings.ari:
+    # RFC 9773, 4.3: no client asks about a certificate that has expired.
+    if not run.settings.ari or leaf.left(run.now) <= 0:
         return None
     if known.advice is None or not known.advice.holds(leaf, run.settings.directory_url, run.now):
         before = known.advice
@@ -172,7 +173,9 @@ def digest(settings: Settings, wanted: Wanted) -> str:
 def allowed(run: Run, one: Look) -> bool:
     """Tell whether the CA may be asked now; if not, say when."""
     known = run.state.of(one.wanted.name)
-    at = due.next_try(known.tries, digest(run.settings, one.wanted), per_day=run.settings.tries_per_day)
+    at = due.next_try(
+        known.tries, digest(run.settings, one.wanted), now=run.now, per_day=run.settings.tries_per_day
+    )
     if run.settings.retry or at is None or at <= run.now:
         return True
     run.result.findings.append(
@@ -214,7 +217,7 @@ def issue(run: Run, one: Look) -> bool:
             raise certbot.IssueError("certbot reported success and left no certificate")  # noqa: TRY301
     except (certbot.IssueError, x509.CertificateError) as error:
         known.error = str(error)
-        at = due.next_try(known.tries, tried.request, per_day=run.settings.tries_per_day)
+        at = due.next_try(known.tries, tried.request, now=run.now, per_day=run.settings.tries_per_day)
         run.result.findings.append(not_issued(run, one, str(error), at))
         run.save()
         return False
