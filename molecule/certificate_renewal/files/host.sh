@@ -8,6 +8,9 @@ apt-get install -q -y --no-install-recommends nginx-light pebble
 mkdir -p /etc/pebble /etc/nginx/tls /etc/mail-tls /etc/stubborn /etc/watched /var/www/acme /var/www/wrong
 for name in '' www. in.mail. stubborn.; do echo "127.0.0.1 ${name}ck.test"; done >>/etc/hosts
 
+# Another certbot's settings, which are not ours: by these nothing would be issued.
+mkdir /etc/letsencrypt && echo 'dry-run = true' >/etc/letsencrypt/cli.ini
+
 self_signed() { # NAME CERTIFICATE KEY [OPTION...]
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" -addext "subjectAltName=DNS:$1" \
         -addext 'keyUsage=critical,digitalSignature,keyCertSign' -out "$2" -keyout "$3" "${@:4}" 2>/dev/null

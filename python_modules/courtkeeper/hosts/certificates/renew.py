@@ -78,8 +78,11 @@ def renew(
         preflight.refuse_issue(settings, [one.wanted for one in asked], check=check, resolve=resolve)
         run.save()
         try:
+            roots = judge.trusted_roots(settings.trusted_roots)
             issued = sum(issue(run, one) for one in asked)
             deployed = sum(deploy_all(run, one) for one in looks)
+            for one in looks:
+                judge_one(run, one, roots)
         except CourtkeeperError as error:
             error.partial = result
             raise
@@ -87,9 +90,6 @@ def renew(
             failed = CourtkeeperError(f"{error.filename or directory}: {error.strerror}.")
             failed.partial = result
             raise failed from None
-    roots = judge.trusted_roots(settings.trusted_roots)
-    for one in looks:
-        judge_one(run, one, roots)
     result.findings += watch.findings(settings, now=now, roots=roots)
     result.metrics |= {
         "certificates": len(looks), "issued": issued, "deployed": deployed, "watched": len(settings.watch),
@@ -115,23 +115,28 @@ def look(run: Run, wanted: Wanted) -> Look:
         one.why = "it was never issued"
         return one
     one.lineage, one.chain = found
-    leaf, issuer = one.chain[0], run.state.of(wanted.name).issuer
+    leaf, known = one.chain[0], run.state.of(wanted.name)
     one.window = advice(run, wanted, leaf)
     one.decision = due.decide(
         leaf, now=run.now, limits=run.settings.limits, window=one.window,
         interval=timedelta(hours=run.settings.interval_h),
     )  # fmt: skip
-    if {domain.lower() for domain in wanted.domains} != set(leaf.names):
+    if asked_for(wanted) not in (sorted(leaf.names), known.domains):
         one.why = "its domains are others"
     elif {"ecdsa": "EC", "rsa": "RSA"}[wanted.key_type] != leaf.key:
         one.why = f"its key is to be {wanted.key_type}"
-    elif issuer not in {"", run.settings.directory_url}:
-        one.why = f"it came from {issuer}"
+    elif known.issuer not in {"", run.settings.directory_url}:
+        one.why = f"it came from {known.issuer}"
     elif wanted.name in run.settings.force:
         one.why = "it is forced"
     elif one.decision.due:
         one.why = one.decision.reason
     return one
+
+
+def asked_for(wanted: Wanted) -> list[str]:
+    """Return the domains of a request in the one form that compares."""
+    return sorted({domain.lower() for domain in wanted.domains})
 
 
 def advice(run: Run, wanted: Wanted, leaf: x509.Facts) -> due.Window | None:
@@ -215,6 +220,11 @@ def issue(run: Run, one: Look) -> bool:
         found = certbot.read_lineage(run.settings, wanted.name)
         if found is None:
             raise certbot.IssueError("certbot reported success and left no certificate")  # noqa: TRY301
+        if found[1] == one.chain:  # as where it could not read its renewal/<name>.conf and began <name>-0001
+            raise certbot.IssueError(  # noqa: TRY301
+                f"certbot reported success and {certbot.live(run.settings, wanted.name)} holds the old one; "
+                f"can config/renewal/{wanted.name}.conf be read?"
+            )
     except (certbot.IssueError, x509.CertificateError) as error:
         known.error = str(error)
         at = due.next_try(known.tries, tried.request, now=run.now, per_day=run.settings.tries_per_day)
@@ -231,7 +241,8 @@ def issue(run: Run, one: Look) -> bool:
     }
     one.decision = one.window = None  # of the old one
     known.tries[-1] = due.Try(tried.at, tried.request, ok=True)
-    known.error, known.issuer, known.advice = "", run.settings.directory_url, None
+    known.error, known.advice = "", None
+    known.issuer, known.domains = run.settings.directory_url, asked_for(wanted)
     run.save()
     return True
 

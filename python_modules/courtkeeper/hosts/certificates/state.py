@@ -21,11 +21,15 @@ LOCK = ".lock"
 
 
 class Known(msgspec.Struct):
-    """What is known of one certificate: `issuer` is the directory it came from, `error` the last failure."""
+    """What is known of one certificate: `error` is the last failure.
+
+    `issuer` and `domains` are the directory it came from and what was asked for there: a CA may add names.
+    """
 
     tries: list[Try] = []
     error: str = ""
     issuer: str = ""
+    domains: list[str] = []
     advice: Advice | None = None
 
 
