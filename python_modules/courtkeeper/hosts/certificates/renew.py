@@ -222,8 +222,8 @@ def issue(run: Run, one: Look) -> bool:
             raise certbot.IssueError("certbot reported success and left no certificate")  # noqa: TRY301
         if found[1] == one.chain:  # as where it could not read its renewal/<name>.conf and began <name>-0001
             raise certbot.IssueError(  # noqa: TRY301
-                f"certbot reported success and {certbot.live(run.settings, wanted.name)} holds the old one; "
-                f"can config/renewal/{wanted.name}.conf be read?"
+                f"certbot reported success and {certbot.live(run.settings, wanted.name)} holds the old one: "
+                f"its config/renewal/{wanted.name}.conf may not be readable"
             )
     except (certbot.IssueError, x509.CertificateError) as error:
         known.error = str(error)
@@ -274,7 +274,12 @@ def deploy_all(run: Run, one: Look) -> int:
             continue
         else:
             plan = deploy.look(run.directory, one.wanted, target, one.lineage, one.chain)
+        if plan.finding is not None:
+            run.result.findings.append(plan.finding)
         if not plan.needed:
+            continue
+        if one.chain and not will_be_new and one.chain[0].left(run.now) <= 0:
+            run.result.findings.append(deploy.expired(one.wanted, target, one.chain[0]))
             continue
         run.result.actions.append(deploy.action(one.wanted, target, plan))
         if run.check or one.lineage is None:

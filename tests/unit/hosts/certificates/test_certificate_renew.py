@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result
+from courtkeeper.hosts import services
 from courtkeeper.hosts.certificates import renew, state
 from courtkeeper.hosts.certificates.settings import settings_from
 from support import certificates
@@ -110,6 +111,23 @@ def test_a_damaged_lineage_is_issued_anew(host: Host) -> None:
     host.run()
     (host.home / "state/config/live/www/privkey.pem").write_text("broken")
     assert "cannot be used" in host.run(check=True).actions[0]
+
+
+def test_a_certificate_that_expired_is_given_to_no_service(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the CA is down and a person has put another certificate there, theirs stays."""
+    monkeypatch.setattr(services, "exists", lambda _unit: True)
+    host.run()
+    emergency = certificates.make("www.ck.test", INTERMEDIATE, names=("www.ck.test",))
+    theirs = host.home / "theirs.pem"
+    theirs.write_bytes(emergency.pem)
+    (host.home / "down").touch()
+    host.now = NOW + 91 * DAY
+    result = host.run(www={"deploy": [{"service": "www", "fullchain": str(theirs)}]})
+    assert theirs.read_bytes() == emergency.pem
+    (found,) = [found for found in result.findings if found.id == "certificate.deploy"]
+    assert "www was left as it is: the www that is to be given to it expired" in found.summary
 
 
 def test_names_that_the_ca_adds_are_no_reason_to_issue_again(host: Host) -> None:
