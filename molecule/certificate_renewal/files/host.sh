@@ -60,6 +60,10 @@ ExecStart=/usr/bin/python3 /usr/local/lib/tls_server.py $port $pem $obeys
 ExecReload=/bin/kill -HUP \$MAINPID
 UNIT
 done
+# Ends at a reload, as some services do that dislike their new certificate.
+sed 's|9443|9445|; s|/stubborn/stubborn|/fragile/fragile|; s|-HUP|-TERM|' /etc/systemd/system/stubborn.service \
+    >/etc/systemd/system/fragile.service
+mkdir /etc/fragile && cp /etc/stubborn/stubborn.pem /etc/fragile/fragile.pem
 
 cat >/etc/nginx/sites-enabled/default <<'NGINX'
 server {
@@ -74,7 +78,7 @@ server {
 }
 NGINX
 systemctl daemon-reload
-systemctl start challtestsrv pebble pebble-short mail-tls stubborn
+systemctl start challtestsrv pebble pebble-short mail-tls stubborn fragile
 systemctl restart nginx
 fetch='import ssl, urllib.request as u; print(u.urlopen("https://127.0.0.1:15000/roots/0", context=ssl._create_unverified_context()).read().decode())'
 timeout 30 sh -c "until python3 -c '$fetch' >/etc/pebble/root.pem 2>/dev/null; do :; done"
