@@ -92,10 +92,15 @@ def read_chain(data: bytes, where: str) -> tuple[Facts, ...]:
     return tuple(facts(block, where) for block in encoded)
 
 
+def plain(text: str) -> str:
+    """Return what a certificate says as one line: whoever serves it chose the text, and people read it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def subject(pem: bytes) -> str:
     """Return the subject of one certificate, without looking at the rest of it."""
     try:
-        return x509.load_pem_x509_certificate(pem).subject.rfc4514_string()
+        return plain(x509.load_pem_x509_certificate(pem).subject.rfc4514_string())
     except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise CertificateError(f"a certificate cannot be read ({error})") from None
 
@@ -118,8 +123,8 @@ def told_by(certificate: x509.Certificate) -> Facts:
     return Facts(
         der=certificate.public_bytes(serialization.Encoding.DER),
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
+        subject=plain(certificate.subject.rfc4514_string()),
+        issuer=plain(certificate.issuer.rfc4514_string()),
         serial=certificate.serial_number,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
@@ -138,7 +143,7 @@ def alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
-    found = [name.lower() for name in names.get_values_for_type(x509.DNSName)]
+    found = [plain(name.lower()) for name in names.get_values_for_type(x509.DNSName)]
     return (*found, *(str(address) for address in names.get_values_for_type(x509.IPAddress)))
 
 

@@ -126,6 +126,15 @@ def test_a_certificate_for_other_names_is_found(names: tuple[str, ...], wanted: 
     assert ("certificate.name" not in found) is fits
 
 
+def test_a_certificate_cannot_write_lines_of_its_own_into_a_finding() -> None:
+    odd = "\x1b[2Kall is well\n"
+    issuer = certificates.make(odd, ROOT, lifetime=1000 * DAY)
+    made = leaf(certificates.make(odd), names=(odd,))
+    for found in judged(made.pem + issuer.pem, names=("www.ck.test",)).values():
+        assert found.summary.isprintable()
+        assert str(found.observed).isprintable()
+
+
 def test_a_key_that_does_not_fit_or_is_open_to_all_is_found(tmp_path: Path) -> None:
     made, other = leaf(), leaf()
     key = tmp_path / "key"
