@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -73,7 +74,10 @@ def save(directory: Path, state: State, *, now: datetime) -> None:
 
 def write(path: Path, content: bytes, *, mode: int = 0o600, uid: int = -1, gid: int = -1) -> None:
     """Write `content` to `path` by rename, so that a reader sees the old file or the new one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    prefix, suffix = f".{path.name}.", ".courtkeeper"
+    for left in path.parent.glob(f"{glob.escape(prefix)}*{suffix}"):  # by a run that was killed: maybe a key
+        left.unlink(missing_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             # Whose it is before it holds anything: a key is never open to others, not even for a moment.

@@ -332,6 +332,20 @@ def test_a_kill_at_any_step_loses_nothing(
     assert case.run(after) is None
 
 
+def test_a_kill_between_write_and_rename_leaves_no_key_beside_the_file(
+    case: Case, after: certificates.Made
+) -> None:
+    pid = os.fork()
+    if pid == 0:  # killed for good: nothing of Python cleans up
+        os.fsync = lambda _descriptor: os.kill(os.getpid(), 9)
+        state.write(case.file, b"a new key")
+    assert os.waitpid(pid, 0)[1] == 9
+    assert len(case.litter()) == 1
+    case.run(after)
+    assert case.serves(after)
+    assert case.litter() == []
+
+
 @pytest.mark.parametrize("step", STEPS[:-1])
 def test_after_a_kill_the_way_back_leads_to_what_was_before_it(
     case: Case, after: certificates.Made, step: str
