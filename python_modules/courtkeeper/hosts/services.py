@@ -35,6 +35,12 @@ def restart(unit: str) -> None:
     commands.run(["systemctl", "restart", "--", unit], timeout_s=CHANGE_S)
 
 
+def revive(unit: str) -> None:
+    """Start `unit` again after a failure, even one too often for systemd. Raises CommandError."""
+    commands.run(["systemctl", "reset-failed", "--", unit], timeout_s=ASK_S, allowed=range(256))
+    restart(unit)
+
+
 def refuse_unknown(units: list[str], where: str) -> None:
     """Raise ConfigurationError naming the first of `units` that this host lacks; `where` is the variable."""
     for unit in units:
