@@ -132,6 +132,8 @@ def test_a_link_does_not_lead_out_of_the_roots(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"really in /etc\), which is outside"):
         read({**APP, "paths": [f"{tmp_path}/logs/out/*.log"]}, roots=(f"{tmp_path}/logs",))
     (tmp_path / "link").symlink_to(tmp_path / "logs")
+    with pytest.raises(ConfigurationError, match=r"really in /etc\), which is outside"):
+        read({**APP, "paths": [f"{tmp_path}/logs/*/*.log"]}, roots=(f"{tmp_path}/logs",))
     with pytest.raises(ConfigurationError, match="which is a link"):
         read({**APP, "paths": [f"{tmp_path}/link/*.log"]}, roots=(f"{tmp_path}/link",))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Iterable
@@ -58,6 +59,19 @@ def fixed_part(pattern: str) -> str:
     parts = pattern.split("/")[:-1]
     wild = next((number for number, part in enumerate(parts) if WILDCARDS.search(part)), len(parts))
     return "/".join(parts[:wild]) or "/"
+
+
+def folders(pattern: str) -> list[str]:
+    """Return the directories that `pattern` finds logs in, but for those that a link leads elsewhere to.
+
+    Who may write a log's directory could else let a wildcard find any directory of the host.
+    """
+    top = os.path.realpath(fixed_part(pattern))
+    return [
+        folder
+        for folder in glob.glob(pattern.rpartition("/")[0])  # noqa: PTH207 - the whole path is the pattern
+        if below(os.path.realpath(folder), top)
+    ]
 
 
 def plain(path: str) -> bool:

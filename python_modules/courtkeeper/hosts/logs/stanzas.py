@@ -7,6 +7,7 @@ library's `keep` compresses, archives and removes by age, called by `lastaction`
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shlex
@@ -209,7 +210,8 @@ def _refuse_odd_paths(stanza: Stanza, roots: Sequence[str], where: str) -> None:
     """Refuse paths outside the roots and patterns that would find rotated files again."""
     for pattern in stanza.paths:
         directory = paths.fixed_part(pattern)
-        paths.refuse_outside(pattern, directory, roots, f"{where}.paths", "log_rotation_roots")
+        for folder in [directory, *glob.glob(pattern.rpartition("/")[0])]:  # noqa: PTH207 - a whole path
+            paths.refuse_outside(pattern, folder, roots, f"{where}.paths", "log_rotation_roots")
         name = pattern.rpartition("/")[2]
         sample = re.sub(r"\[[^]]*\]|[*?]", "x", name)
         if name in {"", "*"} or any(
