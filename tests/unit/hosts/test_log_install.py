@@ -156,6 +156,54 @@ def test_killed_at_any_point_the_next_run_ends_where_it_should(
     assert wanted > 8
 
 
+def test_killed_while_a_stanza_is_taken_back_the_packages_file_comes_back_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("courtkeeper.hosts.logs.stanzas._refuse_odd_paths", lambda *_: None)
+    for number in range(1, 200):
+        (tmp_path / str(number)).mkdir()
+        host = Host(tmp_path / str(number))
+        package = host.package(f"{host.logs}/app.log {{\n daily\n}}\n")
+        host.run(host.app(replaces=str(package)))
+        killed = killed_at(number, lambda host=host: host.run())  # type: ignore[misc]
+        host.run()
+        assert list(host.files()) == ["package"], f"after a kill at {number}"
+        assert not host.run().changed
+        if not killed:
+            return
+    pytest.fail("the work never ends")
+
+
+def test_a_package_file_is_not_set_aside_for_a_part_of_its_logs(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = host.package(f"{host.logs}/app.log\n{host.logs}/mail.txt {{\n daily\n}}\n")
+    monkeypatch.setattr("courtkeeper.hosts.logs.stanzas._refuse_odd_paths", lambda *_: None)
+    with pytest.raises(ConfigurationError, match=r"rotates .*/mail\.txt as well"):
+        host.run(host.app(replaces=str(package)))
+    assert list(host.files()) == ["package"]
+    mail = {"name": "mail", "paths": [f"{host.logs}/mail.txt"], "reopens": True}
+    assert host.run(host.app(replaces=str(package)), mail).changed
+
+
+def test_a_service_that_cannot_be_reloaded_is_refused_unless_it_gets_a_signal(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation.services, "exists", lambda _unit: True)
+    monkeypatch.setattr(rotation.services, "can_reload", lambda _unit: False)
+    with pytest.raises(ConfigurationError, match=r"worker\.service, which systemd cannot reload"):
+        host.run(host.app(reopens=None, service="worker"))
+    assert host.files() == {}
+    assert host.run(host.app(reopens=None, service="worker", signal="HUP")).changed
+
+
+@pytest.mark.parametrize("archive", ["/tmp/archive", "/var/tmp/a/b", "/usr/local/archive"])  # noqa: S108
+def test_an_archive_that_logrotates_own_service_has_not_got_is_refused(host: Host, archive: str) -> None:
+    with pytest.raises(ConfigurationError, match="private to or read-only for logrotate.service"):
+        host.run(host.app(), archive=archive)
+    assert host.files() == {}
+
+
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     with (
         state.locked(tmp_path),

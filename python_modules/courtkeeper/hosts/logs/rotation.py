@@ -14,6 +14,8 @@ from courtkeeper.hosts.logs import copies, install, keep, paths, stanzas, state
 
 # /etc and /var/lib take a few KiB; with less than this a disk is full for other reasons.
 LEAST_FREE_BYTES = 2**20
+# systemd.exec(5): PrivateTmp and ProtectSystem=full of Debian's logrotate.service; the rest is no disk.
+SEALED = ("/tmp", "/var/tmp", "/usr", "/boot", "/etc", "/dev", "/proc", "/sys", "/run")  # noqa: S108
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,8 +43,10 @@ def rotate(
     declared = _read(wanted)
     with state.locked(place.state):
         result = Result()
-        if undo := install.interrupted(place):
-            result.actions += [f"take back what a killed run left: {each.sentence()}" for each in undo]
+        if begun := install.interrupted(place):
+            result.actions += [
+                f"take back what a killed run left: {each.sentence()}" for each in begun.operations[::-1]
+            ]
             if not check:
                 install.take_back(place)
             result.changed = True
@@ -93,7 +97,13 @@ def _read(wanted: Wanted) -> list[stanzas.Stanza]:
     )
     for number, each in enumerate(declared):
         if each.service:
-            services.refuse_unknown([each.service], f"log_rotation_stanzas[{number}].service ({each.name})")
+            where = f"log_rotation_stanzas[{number}].service ({each.name})"
+            services.refuse_unknown([each.service], where)
+            if not each.signal and not services.can_reload(each.service):
+                raise ConfigurationError(
+                    f"{where} is {each.service}, which systemd cannot reload, so that it would go on writing "
+                    "to the rotated file: give signal or command."
+                )
     if wanted.archive:
         paths.refuse_odd_roots([wanted.archive], "log_rotation_archive")
         for root in wanted.roots:
@@ -102,7 +112,22 @@ def _read(wanted: Wanted) -> list[stanzas.Stanza]:
                     f"log_rotation_archive is {wanted.archive}, which lies in {root} of log_rotation_roots: "
                     "name a directory outside, or archived logs would be taken for logs."
                 )
+        _refuse_sealed(wanted.archive)
     return declared
+
+
+def _refuse_sealed(archive: str) -> None:
+    """Refuse an archive that logrotate.service, whose lastaction moves files there, has not got.
+
+    Debian's unit says PrivateTmp (what is written to /tmp or /var/tmp is gone when it ends) and ProtectSystem.
+    """
+    real = os.path.realpath(archive)
+    for folder in SEALED:
+        if paths.below(real, folder):
+            raise ConfigurationError(
+                f"log_rotation_archive is {archive}, and {folder} is private to or read-only for "
+                "logrotate.service: name a directory such as /srv/log-archive."
+            )
 
 
 def _refuse_full_disk(place: install.Place) -> None:
