@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from courtkeeper.findings import ConfigurationError
 
@@ -85,8 +85,8 @@ def plain(path: str) -> bool:
     )
 
 
-def refuse_odd_roots(roots: Iterable[str], where: str, *, links: bool = False) -> None:
-    """Raise ConfigurationError for a root that is not a plain path, is too wide, or is itself a link."""
+def refuse_odd_roots(roots: Iterable[str], where: str) -> None:
+    """Raise ConfigurationError for a root that is not a plain path, is too wide, or leads through a link."""
     for root in roots:
         if not plain(root) or WILDCARDS.search(root):
             raise ConfigurationError(
@@ -96,9 +96,9 @@ def refuse_odd_roots(roots: Iterable[str], where: str, *, links: bool = False) -
             raise ConfigurationError(
                 f"{where} holds {root}, which is too wide: name the directory of the logs."
             )
-        if not links and Path(root).is_symlink():
+        if (real := os.path.realpath(root)) != root:
             raise ConfigurationError(
-                f"{where} holds {root}, which is a link: name the directory that it means."
+                f"{where} holds {root}, which is a link or leads through one: it is really {real}."
             )
 
 
