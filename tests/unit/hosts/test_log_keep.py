@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
-from courtkeeper.hosts.logs import copies, keep, opened
+from courtkeeper.hosts.logs import copies, keep, opened, rotation, state
 from courtkeeper.hosts.logs.stanzas import Stanza
 from support.killed import killed_at
 
@@ -253,8 +254,21 @@ def test_a_full_disk_is_refused_before_anything_changed(logs: Path, monkeypatch:
     old, due = rotated(logs, 40), rotated(logs, 8)
     monkeypatch.setattr(copies, "free_bytes", lambda _path: 1000)
     with pytest.raises(ConfigurationError, match="MiB free and compressing or archiving"):
-        work(logs)
+        keep.refuse_full_disk(keep.plan([stanza(logs)], "", NOW).steps, "")
     assert old.exists()
+    assert due.exists()
+
+
+def test_a_full_disk_does_not_keep_logrotates_lastaction_from_making_room(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, due = rotated(logs, 40), rotated(logs, 8)
+    monkeypatch.setattr(state, "locked", nullcontext)
+    monkeypatch.setattr(state, "read", lambda: state.State([stanza(logs)]))
+    monkeypatch.setattr(copies, "free_bytes", lambda _path: 1000)
+    with pytest.raises(CourtkeeperError, match="MiB free and compressing or archiving"):
+        rotation.keep_one("app", NOW)
+    assert not old.exists()
     assert due.exists()
 
 

@@ -109,8 +109,7 @@ def stamp(path: str) -> float:
 def plan(stanzas: Sequence[Stanza], archive: str, now: datetime) -> Plan:
     """Decide what is due. Files that a process still writes, and linked ones, are left and named.
 
-    `archive` is the directory that takes what is past its days; '' where it is removed. Raises
-    ConfigurationError where the disk has no room for the work.
+    `archive` is the directory that takes what is past its days; '' where it is removed.
     """
     due: list[Step] = []
     taken: set[str] = set()
@@ -126,7 +125,6 @@ def plan(stanzas: Sequence[Stanza], archive: str, now: datetime) -> Plan:
     if not due:
         return Plan([], [])
     steps, findings = _without_held(due, opened.scan())
-    _refuse_full_disk(steps, archive)
     order = {"remove": 0, "archive": 1, "compress": 2}  # what makes room goes first
     return Plan(sorted(steps, key=lambda step: order[step.kind]), findings)
 
@@ -177,7 +175,7 @@ def _held(step: Step, reason: str, fix: str) -> Finding:
     )
 
 
-def _refuse_full_disk(steps: Sequence[Step], archive: str) -> None:
+def refuse_full_disk(steps: Sequence[Step], archive: str) -> None:
     """Raise ConfigurationError where a file system cannot take what has to be written to it."""
     removed = {step.file.device: 0 for step in steps}
     for step in steps:
@@ -196,7 +194,7 @@ def _refuse_full_disk(steps: Sequence[Step], archive: str) -> None:
         if room < bytes_needed + RESERVE_BYTES:
             raise ConfigurationError(
                 f"{folder} has {room // 2**20} MiB free and compressing or archiving its logs needs "
-                f"{(bytes_needed + RESERVE_BYTES) // 2**20} MiB: make room first; nothing was changed."
+                f"{(bytes_needed + RESERVE_BYTES) // 2**20} MiB: make room first; none of them was touched."
             )
 
 

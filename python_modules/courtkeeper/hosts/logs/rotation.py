@@ -55,6 +55,7 @@ def rotate(
         if operations:
             install.refuse_unusable(operations, place)
         due = keep.plan(declared, wanted.archive, now)
+        keep.refuse_full_disk(due.steps, wanted.archive)
         _refuse_full_disk(place)
         after = state.State(
             declared, wanted.archive, sorted(each.replaces for each in declared if each.replaces)
@@ -81,7 +82,11 @@ def keep_one(name: str, now: datetime) -> list[str]:
             )
         due = keep.plan(chosen, known.archive, now)
         result = Result()
-        _keep(due.steps, result, check=False, progress=lambda _done, _total, _text: None)
+        # No inventory is asked here: what makes room is done first, and a full disk stops the rest only.
+        for kinds in ({"remove"}, {"archive", "compress"}):
+            steps = [step for step in due.steps if step.kind in kinds]
+            keep.refuse_full_disk(steps, known.archive)
+            _keep(steps, result, check=False, progress=lambda _done, _total, _text: None)
     if result.findings:
         raise CourtkeeperError(" ".join(each.summary for each in result.findings))
     return result.actions
