@@ -136,7 +136,8 @@ def _left(entry: Entry, left: Sequence[Removed]) -> Finding:
         status=Status.WARN,
         observed=len(left),
         unit="files",
-        summary=f"{left[0].path} could not be cleaned ({left[0].problem}){more}; the rest of {entry.path} was.",
+        summary=f"{left[0].path} could not be cleaned ({left[0].problem}){more}; "
+        f"the rest of {entry.path} was.",
         fix=f"look at {left[0].path}: findmnt -T, lsattr -d",
     )
 

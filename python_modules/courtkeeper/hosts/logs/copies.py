@@ -52,7 +52,8 @@ def compress(source: str, target: str, inode: tuple[int, int]) -> None:
 def move(source: str, target: str, inode: tuple[int, int]) -> None:
     """Move `source` to `target`, on whatever file system; directories that are missing are made (0750).
 
-    Raises CourtkeeperError if `source` is no longer the file (device, inode) that was meant. Where `target` exists with other content, the copy's name gets the first 12 digits of its sha256.
+    Raises CourtkeeperError if `source` is no longer the file (device, inode) that was meant. Where `target`
+    exists with other content, the copy's name gets the first 12 digits of its sha256.
     """
     folder, name = os.path.split(source)
     goal, goal_name = os.path.split(target)

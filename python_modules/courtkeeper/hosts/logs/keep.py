@@ -95,13 +95,12 @@ def _look(path: str, stanza: str, now: datetime) -> Rotated | None:
 
 def stamp(path: str) -> float:
     """Return the time in the name of a rotated file in seconds since 1970 (local time), or 0."""
-    found = None
-    for found in STAMP.finditer(path.rpartition("/")[2]):
-        pass  # the last one is the rotation's: a log's own name may hold a date, too
+    found = STAMP.findall(path.rpartition("/")[2])
     if not found:
         return 0.0
+    day, time = found[-1]  # a log's own name may hold a date, too
     try:
-        return datetime.strptime(found[1] + (found[2] or "000000"), "%Y%m%d%H%M%S").timestamp()  # noqa: DTZ007
+        return datetime.strptime(day + (time or "000000"), "%Y%m%d%H%M%S").timestamp()  # noqa: DTZ007
     except (ValueError, OverflowError, OSError):
         return 0.0
 

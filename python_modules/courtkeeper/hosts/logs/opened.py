@@ -85,7 +85,10 @@ def mapped() -> set[int]:
 
 def inodes(maps: str) -> set[int]:
     """Return the inodes in the text of /proc/PID/maps."""
-    return {int(inode) for inode in re.findall(r"^\S+ \S+ \S+ \S+ ([1-9]\d{0,19})\b", maps, re.ASCII | re.MULTILINE)}
+    return {
+        int(inode)
+        for inode in re.findall(r"^\S+ \S+ \S+ \S+ ([1-9]\d{0,19})\b", maps, re.ASCII | re.MULTILINE)
+    }
 
 
 def mount(descriptor: int) -> str:
