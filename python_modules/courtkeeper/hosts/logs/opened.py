@@ -13,6 +13,8 @@ import msgspec
 
 DELETED = " (deleted)"
 UNIT = re.compile(r"([A-Za-z0-9:_.\\@-]+\.(?:service|scope))(?:/|\Z)")
+# address perms offset device inode, and a path where there is one: proc_pid_maps(5).
+INODE = re.compile(r"^\S+ \S+ \S+ \S+ ([1-9]\d{0,19})\b", re.ASCII | re.MULTILINE)
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -85,10 +87,7 @@ def mapped() -> set[int]:
 
 def inodes(maps: str) -> set[int]:
     """Return the inodes in the text of /proc/PID/maps."""
-    return {
-        int(inode)
-        for inode in re.findall(r"^\S+ \S+ \S+ \S+ ([1-9]\d{0,19})\b", maps, re.ASCII | re.MULTILINE)
-    }
+    return {int(inode) for inode in INODE.findall(maps)}
 
 
 def mount(descriptor: int) -> str:

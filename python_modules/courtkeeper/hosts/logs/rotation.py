@@ -124,7 +124,8 @@ def _read(wanted: Wanted) -> list[stanzas.Stanza]:
 def _refuse_sealed(archive: str) -> None:
     """Refuse an archive that logrotate.service, whose lastaction moves files there, has not got.
 
-    Debian's unit says PrivateTmp (what is written to /tmp or /var/tmp is gone when it ends) and ProtectSystem.
+    Debian's unit says PrivateTmp, so that what it writes to /tmp or /var/tmp is gone when it ends, and
+    ProtectSystem.
     """
     real = os.path.realpath(archive)
     for folder in SEALED:
