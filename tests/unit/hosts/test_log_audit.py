@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from courtkeeper.findings import Status
-from courtkeeper.hosts.logs import audit, look
+from courtkeeper.hosts.logs import audit, look, opened
 from courtkeeper.hosts.logs.config import Block, Configuration
 
 NOW = datetime.fromisoformat("2026-11-22 04:00:00")
@@ -119,6 +119,19 @@ def test_a_writer_that_goes_on_in_the_rotated_file_is_named_an_hour_after_the_ro
     assert at(3) == [("logs.rotated.written", "/var/log/a.log.1", Status.WARN)]
     assert at(4) == []
     assert at(3, "/var/log/nobody-rotates.log") == []
+
+
+def test_a_file_of_the_same_name_in_a_container_is_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.log.1"
+    path.touch()
+    status = path.stat()
+
+    def found(inode: int) -> list[str]:
+        file = opened.Open(os.getpid(), str(path), status.st_dev, inode, 0, written=True, deleted=False)
+        return [each.path for each in look._written([file])]
+
+    assert found(status.st_ino) == [str(path)]
+    assert found(status.st_ino + 1) == []
 
 
 def test_only_a_service_can_be_reloaded() -> None:

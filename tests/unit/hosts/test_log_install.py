@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result
+from courtkeeper.hosts import commands
 from courtkeeper.hosts.logs import install, rotation, state
 from support.killed import killed_at
 
@@ -202,6 +203,23 @@ def test_an_archive_that_logrotates_own_service_has_not_got_is_refused(host: Hos
     with pytest.raises(ConfigurationError, match="private to or read-only for logrotate"):
         host.run(host.app(), archive=archive)
     assert host.files() == {}
+
+
+def test_what_the_host_says_for_all_stanzas_removes_nothing_before_it_is_archived(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.place.main.write_text(f"weekly\nmaxage 5\nminsize 1G\ninclude {host.place.directory}\n")
+    old = host.logs / "app.log-20260101-000000"
+    old.write_text("old\n")
+    os.utime(old, (1, 1))
+    monkeypatch.setattr(rotation, "SEALED", ())
+    monkeypatch.setattr(rotation, "_keep", lambda *_, **__: None)  # as if it became due after our run
+    host.run(host.app(), archive=str(host.logs.parent / "archive"))
+    status = host.place.state / "status"
+    status.write_text(f'logrotate state -- version 2\n"{host.logs}/app.log" 2026-1-1-0:0:0\n')
+    commands.run(["logrotate", "--state", status, host.place.main], timeout_s=60, allowed=(0, 1))
+    assert old.exists()
+    assert len(list(host.logs.glob("app.log-*"))) == 2, "nothing was rotated"
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_a_stanza_holds_what_was_declared() -> None:
 
 
 def test_where_files_are_archived_logrotate_removes_none() -> None:
-    assert "maxage" not in text(archived=True)
+    assert "maxage 0\n" in text(archived=True)
 
 
 def test_a_service_without_a_signal_is_reloaded() -> None:

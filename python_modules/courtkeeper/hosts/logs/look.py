@@ -85,11 +85,23 @@ def _once(files: Sequence[opened.Open]) -> Iterator[opened.Open]:
 
 
 def _written(files: Sequence[opened.Open]) -> Iterator[audit.Written]:
-    """Files with the name of a rotated one that a process has open for writing, each once."""
+    """Files with the name of a rotated one that a process has open for writing, each once.
+
+    What a container calls by this name is another file.
+    """
     found = {(each.device, each.inode): each for each in reversed(files) if each.written and not each.deleted}
     for each in found.values():
-        if log := paths.original(each.path):
+        if (log := paths.original(each.path)) and _is(each):
             yield audit.Written(paths.shown(each.path), paths.shown(log), each.pid, opened.unit(each.pid))
+
+
+def _is(each: opened.Open) -> bool:
+    """Tell whether the path of an open file means this file on the host, too."""
+    try:
+        found = os.lstat(each.path)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (each.device, each.inode)
 
 
 def _matched(block: config.Block) -> list[str]:

@@ -263,13 +263,13 @@ def render(stanza: Stanza, *, keeper: str, archived: bool) -> str:
 
     `keeper` is the Python that has the library. Where files are archived, logrotate itself removes none:
     it could not wait for the archive. Otherwise its maxage holds even on a host that lost the library.
+    What /etc/logrotate.conf may say for all stanzas is taken back where it would decide otherwise.
     """
     lines = [
         stanza.frequency, "dateext", "dateformat -%Y%m%d-%H%M%S", "nocompress", "rotate -1",
         "missingok", "notifempty", "nocopy", "noolddir", "nomail", "sharedscripts",
+        "minsize 0", "minage 0", f"maxage {0 if archived else stanza.keep_days}",
     ]  # fmt: skip
-    if not archived:
-        lines.append(f"maxage {stanza.keep_days}")
     if stanza.max_size_mib:
         lines.append(f"maxsize {stanza.max_size_mib}M")
     if stanza.su:
