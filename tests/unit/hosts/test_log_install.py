@@ -222,6 +222,25 @@ def test_what_the_host_says_for_all_stanzas_removes_nothing_before_it_is_archive
     assert len(list(host.logs.glob("app.log-*"))) == 2, "nothing was rotated"
 
 
+def test_a_disk_that_fills_up_meanwhile_leaves_no_half_of_a_takeover(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = host.package(f"{host.logs}/app.log {{\n daily\n}}\n")
+    monkeypatch.setattr("courtkeeper.hosts.logs.stanzas._refuse_odd_paths", lambda *_: None)
+    write = state.write
+
+    def full(path: Path, *more: Any) -> None:
+        if path == host.place.directory / "courtkeeper-app":
+            raise OSError(28, "No space left on device")
+        write(path, *more)
+
+    monkeypatch.setattr(state, "write", full)
+    with pytest.raises(CourtkeeperError, match=r"were put back: .*No space left"):
+        host.run(host.app(replaces=str(package)))
+    assert list(host.files()) == ["package"]
+    assert not (host.place.state / "pending.json").exists()
+
+
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     with (
         state.locked(tmp_path),

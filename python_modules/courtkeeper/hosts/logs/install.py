@@ -208,13 +208,20 @@ def install(operations: Sequence[Operation], after: state.State, place: Place) -
     before = complaints(place.main)
     journal = Pending(list(operations), state.read(place.state))
     state.write(pending, json.dumps(msgspec.to_builtins(journal)).encode())  # knows odd bytes
-    for each in operations:
-        _apply(each)
-    worse = [line for line in complaints(place.main) if line not in before]
+    try:
+        for each in operations:
+            _apply(each)
+        worse = [line for line in complaints(place.main) if line not in before]
+        if not worse:
+            state.write(place.state / "state.json", msgspec.json.encode(after))
+    except (OSError, CourtkeeperError) as error:
+        take_back(place)
+        raise CourtkeeperError(
+            f"the stanzas could not be installed and were put back: {str(error).rstrip('.')}."
+        ) from None
     if worse:
         take_back(place)
         raise CourtkeeperError(f"logrotate complained of the new stanzas, which were put back: {worse[0]}.")
-    state.write(place.state / "state.json", msgspec.json.encode(after))
     pending.unlink()
 
 
