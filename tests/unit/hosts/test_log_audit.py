@@ -99,9 +99,13 @@ def test_an_overdue_rotation_counts_only_where_dates_decide_and_lines_wait() -> 
     old = {"/var/log/a.log": datetime.fromisoformat("2026-11-10 00:00:00")}
     assert faults(status=old) == [("logs.rotation.overdue", "/var/log/a.log", Status.WARN)]
     assert faults(status=old, logs=[audit.Log("/var/log/a.log", 0, 0)]) == []
-    for directives in ({"daily": "", "size": "1M"}, {"weekly": ""}):
+    for directives in ({"daily": "", "size": "1M"}, {"daily": "", "minsize": "1M"}, {"weekly": ""}):
         configuration = Configuration([block(**directives)], [], {}, [])
         assert faults(status=old, configuration=configuration) == []
+    everywhere = {"minsize": "1M"}
+    assert faults(status=old, configuration=Configuration([block()], [], everywhere, [])) == []
+    ours = block(daily="", minsize="0", minage="0")
+    assert len(faults(status=old, configuration=Configuration([ours], [], everywhere, []))) == 1
 
 
 def test_where_processes_hide_their_files_neither_of_two_questions_is_answered() -> None:

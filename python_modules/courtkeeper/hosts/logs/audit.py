@@ -258,7 +258,10 @@ def _overdue(seen: Seen, now: datetime) -> Iterator[Finding]:
 
 def _period(block: Block, settings: dict[str, str]) -> int:
     """Return after how many days a rotation of `block` is overdue; 0 if it does not go by dates alone."""
-    if block.directives.keys() & {"size", "minsize", "minage"}:
+    least = {
+        name: settings.get(name, "0") for name in ("minsize", "minage")
+    }  # each alone holds a rotation up
+    if "size" in block.directives or {block.directives.get(name, least[name]) for name in least} != {"0"}:
         return 0
     for source in (block.directives, settings):
         for name, days in OVERDUE_DAYS.items():
