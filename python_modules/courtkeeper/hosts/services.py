@@ -17,6 +17,14 @@ def exists(unit: str) -> bool:
     return shown.stdout.strip() not in {"", "not-found"}
 
 
+def can_reload(unit: str) -> bool:
+    """Tell whether systemd knows how to reload `unit`."""
+    shown = commands.run(
+        ["systemctl", "show", "--property", "CanReload", "--value", "--", unit], timeout_s=ASK_S
+    )
+    return shown.stdout.strip() == "yes"
+
+
 def is_active(unit: str) -> bool:
     """Tell whether `unit` runs."""
     asked = commands.run(
