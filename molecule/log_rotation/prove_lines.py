@@ -58,12 +58,17 @@ def judge(found: Counter[int], last: int) -> list[str]:
     return wrong + ([f"{len(doubled)} doubled: {doubled[:5]}"] if doubled else [])
 
 
-def rotate() -> None:
-    """Force one rotation of everything, in a second of its own, because names hold the second."""
-    for folder in (LOGS, NGINX):
-        until(lambda folder=folder: any(p.stat().st_size for p in folder.glob("*.log")), f"lines in {folder}")
+def next_second() -> None:
+    """Wait for a second of its own for the next rotation, because names hold the second."""
     second = int(time.time())
     until(lambda: time.time() > second + 1.1, "the next second")  # time(2) lags behind the clock by a tick
+
+
+def rotate() -> None:
+    """Force one rotation of everything."""
+    for folder in (LOGS, NGINX):
+        until(lambda folder=folder: any(p.stat().st_size for p in folder.glob("*.log")), f"lines in {folder}")
+    next_second()
     run("logrotate", "--force", "/etc/logrotate.conf")
 
 
@@ -139,6 +144,7 @@ def the_units_sandbox_lets_files_be_archived() -> None:
     lines = [line for line in status.read_text().splitlines(keepends=True) if f'"{LOGS}/' not in line]
     status.write_text("".join([*lines, f'"{LOGS}/writer.log" 2026-1-1-0:0:0\n']))
     until(lambda: (LOGS / "writer.log").stat().st_size, "lines to rotate")
+    next_second()
     run("systemctl", "start", "logrotate.service")
     assert not old.exists()
     assert Path(f"{ARCHIVE}{old}").read_text() == "numbered\n"
