@@ -76,6 +76,21 @@ def held() -> Iterator[None]:
 
 
 @contextmanager
+def stuck() -> Iterator[None]:
+    """A service whose postrotate ends well and does nothing: it goes on in the rotated file."""
+    path = Path("/var/log/writer/other.log-20260101-000000")
+    script = f"exec 3>>{path}; echo 1 >&3; exec sleep 600"
+    run("systemd-run", "--quiet", "--unit=stuck", "sh", "-c", script)
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, "nothing is written"
+        time.sleep(0.05)
+    yield
+    run("systemctl", "stop", "stuck")
+    path.unlink()
+
+
+@contextmanager
 def failing() -> Iterator[None]:
     log = Path("/var/log/failing.log")
     log.write_text("a line\n")
@@ -115,6 +130,7 @@ CASES = [
         "not active",
     ),
     (held(), ("logs.deleted.open", "/var/log/held.log"), "holder.service"),
+    (stuck(), ("logs.rotated.written", "/var/log/writer/other.log-20260101-000000"), "stuck.service"),
     (
         file(D / "second", "/var/log/dpkg.log {\n daily\n}\n"),
         ("logs.path.twice", "/var/log/dpkg.log"),

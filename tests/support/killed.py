@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-CHANGES = ("open", "rename", "replace", "unlink", "fsync", "fchmod", "utime", "makedirs")
+CHANGES = ("open", "rename", "replace", "unlink", "fsync", "fchmod", "utime", "mkdir")
 
 
 def killed_at(number: int, work: Callable[[], object]) -> bool:

@@ -8,6 +8,9 @@ apt-get install -q -y --no-install-recommends nginx-light pebble
 mkdir -p /etc/pebble /etc/nginx/tls /etc/mail-tls /etc/stubborn /etc/watched /var/www/acme /var/www/wrong
 for name in '' www. in.mail. stubborn.; do echo "127.0.0.1 ${name}ck.test"; done >>/etc/hosts
 
+# Another certbot's settings, which are not ours: by these nothing would be issued.
+mkdir /etc/letsencrypt && echo 'dry-run = true' >/etc/letsencrypt/cli.ini
+
 self_signed() { # NAME CERTIFICATE KEY [OPTION...]
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" -addext "subjectAltName=DNS:$1" \
         -addext 'keyUsage=critical,digitalSignature,keyCertSign' -out "$2" -keyout "$3" "${@:4}" 2>/dev/null
@@ -57,6 +60,10 @@ ExecStart=/usr/bin/python3 /usr/local/lib/tls_server.py $port $pem $obeys
 ExecReload=/bin/kill -HUP \$MAINPID
 UNIT
 done
+# Ends at a reload, as some services do that dislike their new certificate.
+sed 's|9443|9445|; s|/stubborn/stubborn|/fragile/fragile|; s|-HUP|-TERM|' /etc/systemd/system/stubborn.service \
+    >/etc/systemd/system/fragile.service
+mkdir /etc/fragile && cp /etc/stubborn/stubborn.pem /etc/fragile/fragile.pem
 
 cat >/etc/nginx/sites-enabled/default <<'NGINX'
 server {
@@ -71,7 +78,7 @@ server {
 }
 NGINX
 systemctl daemon-reload
-systemctl start challtestsrv pebble pebble-short mail-tls stubborn
+systemctl start challtestsrv pebble pebble-short mail-tls stubborn fragile
 systemctl restart nginx
 fetch='import ssl, urllib.request as u; print(u.urlopen("https://127.0.0.1:15000/roots/0", context=ssl._create_unverified_context()).read().decode())'
 timeout 30 sh -c "until python3 -c '$fetch' >/etc/pebble/root.pem 2>/dev/null; do :; done"

@@ -77,7 +77,7 @@ def run(
         except BaseException as error:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            # What it said is not read to its end: a daemon it left behind may hold the pipes for ever.
             if isinstance(error, subprocess.TimeoutExpired):
                 raise CommandError(f"{name} did not end within {timeout_s:g} s and was stopped.") from None
             raise

@@ -17,6 +17,14 @@ def exists(unit: str) -> bool:
     return shown.stdout.strip() not in {"", "not-found"}
 
 
+def can_reload(unit: str) -> bool:
+    """Tell whether systemd knows how to reload `unit`."""
+    shown = commands.run(
+        ["systemctl", "show", "--property", "CanReload", "--value", "--", unit], timeout_s=ASK_S
+    )
+    return shown.stdout.strip() == "yes"
+
+
 def is_active(unit: str) -> bool:
     """Tell whether `unit` runs."""
     asked = commands.run(
@@ -33,6 +41,12 @@ def reload(unit: str) -> None:
 def restart(unit: str) -> None:
     """Stop and start `unit`. Raises CommandError."""
     commands.run(["systemctl", "restart", "--", unit], timeout_s=CHANGE_S)
+
+
+def revive(unit: str) -> None:
+    """Start `unit` again after a failure, even one too often for systemd. Raises CommandError."""
+    commands.run(["systemctl", "reset-failed", "--", unit], timeout_s=ASK_S, allowed=range(256))
+    restart(unit)
 
 
 def refuse_unknown(units: list[str], where: str) -> None:

@@ -47,6 +47,13 @@ def test_at_the_end_of_its_time_a_tool_and_its_children_are_ended(tmp_path: Path
         os.sched_yield()
 
 
+def test_a_daemon_that_holds_the_pipes_does_not_hold_us() -> None:
+    started = time.monotonic()
+    with pytest.raises(commands.CommandError, match="did not end within"):
+        commands.run(["sh", "-c", "setsid sleep 30 & sleep 300"], timeout_s=0.5)
+    assert time.monotonic() - started < 15
+
+
 def test_nothing_of_the_callers_settings_is_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")

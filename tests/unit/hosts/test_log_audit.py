@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from courtkeeper.findings import Status
-from courtkeeper.hosts.logs import audit
+from courtkeeper.hosts.logs import audit, look, opened
 from courtkeeper.hosts.logs.config import Block, Configuration
 
 NOW = datetime.fromisoformat("2026-11-22 04:00:00")
@@ -26,6 +28,8 @@ def seen(**more: Any) -> audit.Seen:
         "logs": [audit.Log("/var/log/a.log", 10, 4096)],
         "folders": [audit.Folder("/var/log", 0, 0o775)],
         "deleted": [],
+        "written": [],
+        "unseen": [],
         "hidden_processes": 0,
         "status": {"/var/log/a.log": datetime.fromisoformat("2026-11-21 00:00:00")},
         "status_age_hours": 4.0,
@@ -45,7 +49,7 @@ def faults(**more: Any) -> list[tuple[str, str, Status]]:
 def test_a_host_without_a_fault() -> None:
     found = audit.judge(seen(), LIMITS, NOW)
     assert {each.status for each in found} == {Status.OK}
-    assert len(found) == 10
+    assert len(found) == 11
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,8 @@ def test_a_host_without_a_fault() -> None:
         ({"status_problem": "it is damaged"}, ("logs.status.unreadable", Status.CRIT)),
         ({"run": audit.Run(True, "exit-code", [])}, ("logs.run.failed", Status.CRIT)),
         ({"run": audit.Run(False, "success", [])}, ("logs.run.timer", Status.CRIT)),
-        ({"hidden_processes": 3}, ("logs.deleted.open", Status.UNKNOWN)),
+        ({"run": audit.Run(True, "", [])}, ("logs.run.unknown", Status.UNKNOWN)),
+        ({"unseen": ["/var/lgo"]}, ("logs.large.uncovered", Status.UNKNOWN)),
         ({"journal": audit.Journal(None, None)}, ("logs.journal.size", Status.UNKNOWN)),
         ({"own_files": ["/etc/logrotate.d/a"], "matched": [[]]}, ("logs.stanza.empty", Status.WARN)),
         ({"folders": [audit.Folder("/var/log", 4, 0o775)]}, ("logs.directory.insecure", Status.CRIT)),
@@ -94,9 +99,64 @@ def test_an_overdue_rotation_counts_only_where_dates_decide_and_lines_wait() -> 
     old = {"/var/log/a.log": datetime.fromisoformat("2026-11-10 00:00:00")}
     assert faults(status=old) == [("logs.rotation.overdue", "/var/log/a.log", Status.WARN)]
     assert faults(status=old, logs=[audit.Log("/var/log/a.log", 0, 0)]) == []
-    for directives in ({"daily": "", "size": "1M"}, {"weekly": ""}):
+    for directives in ({"daily": "", "size": "1M"}, {"daily": "", "minsize": "1M"}, {"weekly": ""}):
         configuration = Configuration([block(**directives)], [], {}, [])
         assert faults(status=old, configuration=configuration) == []
+    everywhere = {"minsize": "1M"}
+    assert faults(status=old, configuration=Configuration([block()], [], everywhere, [])) == []
+    ours = block(daily="", minsize="0", minage="0")
+    assert len(faults(status=old, configuration=Configuration([ours], [], everywhere, []))) == 1
+
+
+def test_where_processes_hide_their_files_neither_of_two_questions_is_answered() -> None:
+    assert faults(hidden_processes=3) == [
+        ("logs.rotated.written", "processes", Status.UNKNOWN),
+        ("logs.deleted.open", "processes", Status.UNKNOWN),
+    ]
+
+
+def test_a_writer_that_goes_on_in_the_rotated_file_is_named_an_hour_after_the_rotation() -> None:
+    def at(hour: int, log: str = "/var/log/a.log") -> list[tuple[str, str, Status]]:
+        status = {"/var/log/a.log": NOW.replace(hour=hour)}
+        return faults(status=status, written=[audit.Written(f"{log}.1", log, 7, "a.service")])
+
+    assert at(3) == [("logs.rotated.written", "/var/log/a.log.1", Status.WARN)]
+    assert at(4) == []
+    assert at(3, "/var/log/nobody-rotates.log") == []
+
+
+def test_a_file_of_the_same_name_in_a_container_is_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.log.1"
+    path.touch()
+    status = path.stat()
+
+    def found(inode: int) -> list[str]:
+        file = opened.Open(os.getpid(), str(path), status.st_dev, inode, 0, written=True, deleted=False)
+        return [each.path for each in look._written([file])]
+
+    assert found(status.st_ino) == [str(path)]
+    assert found(status.st_ino + 1) == []
+
+
+def test_only_a_service_can_be_reloaded() -> None:
+    fixes = [
+        audit.judge(seen(deleted=[audit.Holder("/var/log/x", 2**30, 7, unit)]), LIMITS, NOW)
+        for unit in ("app.service", "docker-0123.scope", "")
+    ]
+    said = [each.fix for found in fixes for each in found if each.status is Status.WARN]
+    assert said == [
+        "systemctl reload-or-restart app.service", "end or restart process 7", "end or restart process 7"
+    ]  # fmt: skip
+
+
+def test_a_root_that_is_not_there_is_not_called_well(tmp_path: Path) -> None:
+    assert look._logs([str(tmp_path / "typo")]) == ([], [f"{tmp_path}/typo"])
+
+
+def test_an_odd_name_reaches_no_terminal(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\x1b[2J\xff.log")).touch()
+    found = Block("/etc/logrotate.d/a", 1, [f"{tmp_path}/*.log"], {}, {})
+    assert look._matched(found) == [f"{tmp_path}/\\x1b[2J\\xff.log"]
 
 
 def test_every_finding_says_what_to_do() -> None:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,58 @@ def test_a_file_in_use_stays(top: Path) -> None:
     assert run(top).changed
 
 
+def test_a_mapped_file_stays_although_its_descriptor_is_closed(top: Path) -> None:
+    (top / "mapped").write_bytes(b"x" * 4096)
+    with (top / "mapped").open("r+b") as stream:
+        memory = mmap.mmap(stream.fileno(), 4096)
+    with memory:
+        # mmap.mmap keeps a descriptor of its own; a loaded library does not.
+        assert list(clean.sweep(clean.Entry(str(top), 7), set(), opened.mapped(), LATER, check=True)) == []
+    assert run(top).changed
+
+
+@given(st.text(max_size=200))
+def test_whatever_a_map_says_there_are_inodes_or_none(text: str) -> None:
+    line = "7f0-7f1 r-xp 00000000 fe:01 4711   /tmp/lib one.so\n"
+    assert opened.inodes(f"{line}7f2-7f3 rw-p 00000000 00:00 0\n") == {4711}
+    assert all(inode > 0 for inode in opened.inodes(text))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_another_directory_of_the_same_disk_mounted_below_is_not_cleaned(top: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (top / "bound").mkdir()
+    for path in (tmp_path / "home/precious", top / "old"):
+        path.touch()
+    bound = subprocess.run(["mount", "--bind", tmp_path / "home", top / "bound"], check=False)
+    if bound.returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        assert run(top).metrics["cleaned_files"] == 1
+        assert (tmp_path / "home/precious").exists()
+    finally:
+        subprocess.run(["umount", top / "bound"], check=True)
+
+
+def test_one_file_that_cannot_be_removed_is_named_and_holds_up_no_other(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        (top / name).touch()
+    unlink = os.unlink
+
+    def refuse(name: str, **more: Any) -> None:
+        if name == "b":
+            raise PermissionError(1, "Operation not permitted")
+        unlink(name, **more)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    done = run(top)
+    assert done.metrics["cleaned_files"] == 2
+    assert [(each.id, each.status) for each in done.findings] == [("logs.clean.left", Status.WARN)]
+    assert f"{top}/b could not be cleaned (Operation not permitted)" in done.findings[0].summary
+
+
 def test_a_directory_swapped_for_a_link_is_not_entered(top: Path, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/file").touch()
@@ -104,7 +158,7 @@ def test_a_directory_swapped_for_a_link_is_not_entered(top: Path, tmp_path: Path
             journal_days=0, journal_mib=0, now=LATER, check=False,
         )  # fmt: skip
     with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
-        list(clean.sweep(clean.Entry(f"{top}/a", 7), str(top), set(), LATER, check=False))
+        list(clean.sweep(clean.Entry(f"{top}/a", 7), set(), set(), LATER, check=False))
     assert (tmp_path / "outside/file").exists()
 
 
@@ -157,8 +211,9 @@ def test_roots_that_are_too_wide_or_odd_are_refused(root: str) -> None:
 
 def test_a_root_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc")
-    with pytest.raises(ConfigurationError, match="which is a link"):
-        clean.read([], [str(tmp_path / "link")])
+    for root in (tmp_path / "link", tmp_path / "link/ssl"):
+        with pytest.raises(ConfigurationError, match="which is a link or leads through one"):
+            clean.read([], [str(root)])
 
 
 @given(st.dictionaries(st.sampled_from(["path", "max_age_days", "patterns"]), st.one_of(

@@ -18,7 +18,9 @@ LIMITS = {"large_mib": 100, "stale_hours": 26, "deleted_mib": 10}
 def run(**more: Any) -> Result:
     cleaning = duty.Cleaning(**{key: more.get(key, value) for key, value in GOOD.items()})
     limits = Limits(**{key: more.get(key, value) for key, value in LIMITS.items()})
-    wanted = rotation.Wanted(stanzas=[], roots=["/var/log"], compress_after_days=7, keep_days=30)
+    wanted = rotation.Wanted(
+        stanzas=[], roots=["/var/log"], compress_after_days=7, keep_days=30, archive="/var/spool/work/archive"
+    )
     return duty.run(
         wanted, cleaning, limits,
         keeper="/opt/python", now=datetime.now(UTC), check=False, progress=lambda _done, _total, _text: None,
@@ -29,6 +31,7 @@ def run(**more: Any) -> Result:
     ("wrong", "sentence"),
     [
         ({"entries": [{"path": "/etc", "max_age_days": 7}]}, r"log_rotation_clean\[0\] holds /etc, which"),
+        ({"entries": [{"path": "/var/spool/work", "max_age_days": 7}]}, "archived logs would be removed"),
         ({"roots": ["/"]}, "log_rotation_clean_roots holds"),
         ({"journal_days": -1}, "log_rotation_journal_days is -1"),
         ({"large_mib": 0}, "log_rotation_large_mib is 0"),

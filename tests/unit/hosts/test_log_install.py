@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result
+from courtkeeper.hosts import commands
 from courtkeeper.hosts.logs import install, rotation, state
 from support.killed import killed_at
 
@@ -154,6 +155,90 @@ def test_killed_at_any_point_the_next_run_ends_where_it_should(
             break
     assert wanted is not None
     assert wanted > 8
+
+
+def test_killed_while_a_stanza_is_taken_back_the_packages_file_comes_back_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("courtkeeper.hosts.logs.stanzas._refuse_odd_paths", lambda *_: None)
+    for number in range(1, 200):
+        (tmp_path / str(number)).mkdir()
+        host = Host(tmp_path / str(number))
+        package = host.package(f"{host.logs}/app.log {{\n daily\n}}\n")
+        host.run(host.app(replaces=str(package)))
+        killed = killed_at(number, lambda host=host: host.run())  # type: ignore[misc]
+        host.run()
+        assert list(host.files()) == ["package"], f"after a kill at {number}"
+        assert not host.run().changed
+        if not killed:
+            return
+    pytest.fail("the work never ends")
+
+
+def test_a_package_file_is_not_set_aside_for_a_part_of_its_logs(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = host.package(f"{host.logs}/app.log\n{host.logs}/mail.txt {{\n daily\n}}\n")
+    monkeypatch.setattr("courtkeeper.hosts.logs.stanzas._refuse_odd_paths", lambda *_: None)
+    with pytest.raises(ConfigurationError, match=r"rotates .*/mail\.txt as well"):
+        host.run(host.app(replaces=str(package)))
+    assert list(host.files()) == ["package"]
+    mail = {"name": "mail", "paths": [f"{host.logs}/mail.txt"], "reopens": True}
+    assert host.run(host.app(replaces=str(package)), mail).changed
+
+
+def test_a_service_that_cannot_be_reloaded_is_refused_unless_it_gets_a_signal(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation.services, "exists", lambda _unit: True)
+    monkeypatch.setattr(rotation.services, "can_reload", lambda _unit: False)
+    with pytest.raises(ConfigurationError, match=r"worker\.service, which systemd cannot reload"):
+        host.run(host.app(reopens=None, service="worker"))
+    assert host.files() == {}
+    assert host.run(host.app(reopens=None, service="worker", signal="HUP")).changed
+
+
+@pytest.mark.parametrize("archive", ["/tmp/archive", "/var/tmp/a/b", "/usr/local/archive"])  # noqa: S108
+def test_an_archive_that_logrotates_own_service_has_not_got_is_refused(host: Host, archive: str) -> None:
+    with pytest.raises(ConfigurationError, match="private to or read-only for logrotate"):
+        host.run(host.app(), archive=archive)
+    assert host.files() == {}
+
+
+def test_what_the_host_says_for_all_stanzas_removes_nothing_before_it_is_archived(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.place.main.write_text(f"weekly\nmaxage 5\nminsize 1G\ninclude {host.place.directory}\n")
+    old = host.logs / "app.log-20260101-000000"
+    old.write_text("old\n")
+    os.utime(old, (1, 1))
+    monkeypatch.setattr(rotation, "SEALED", ())
+    monkeypatch.setattr(rotation, "_keep", lambda *_, **__: None)  # as if it became due after our run
+    host.run(host.app(), archive=str(host.logs.parent / "archive"))
+    status = host.place.state / "status"
+    status.write_text(f'logrotate state -- version 2\n"{host.logs}/app.log" 2026-1-1-0:0:0\n')
+    commands.run(["logrotate", "--state", status, host.place.main], timeout_s=60, allowed=(0, 1))
+    assert old.exists()
+    assert len(list(host.logs.glob("app.log-*"))) == 2, "nothing was rotated"
+
+
+def test_a_disk_that_fills_up_meanwhile_leaves_no_half_of_a_takeover(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = host.package(f"{host.logs}/app.log {{\n daily\n}}\n")
+    monkeypatch.setattr("courtkeeper.hosts.logs.stanzas._refuse_odd_paths", lambda *_: None)
+    write = state.write
+
+    def full(path: Path, *more: Any) -> None:
+        if path == host.place.directory / "courtkeeper-app":
+            raise OSError(28, "No space left on device")
+        write(path, *more)
+
+    monkeypatch.setattr(state, "write", full)
+    with pytest.raises(CourtkeeperError, match=r"were put back: .*No space left"):
+        host.run(host.app(replaces=str(package)))
+    assert list(host.files()) == ["package"]
+    assert not (host.place.state / "pending.json").exists()
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:

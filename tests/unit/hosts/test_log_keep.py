@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
-from courtkeeper.hosts.logs import copies, keep, opened
+from courtkeeper.hosts.logs import copies, keep, opened, rotation, state
 from courtkeeper.hosts.logs.stanzas import Stanza
 from support.killed import killed_at
 
@@ -159,6 +160,57 @@ def test_a_file_swapped_for_a_link_after_the_plan_is_not_followed(logs: Path, tm
     assert not Path(step.target).exists()
 
 
+def test_a_link_among_the_directories_of_a_pattern_leads_nowhere(logs: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    mine, other = logs / "mine", tmp_path / "other"
+    mine.mkdir()
+    (logs / "trap").symlink_to(other)
+    for folder in (mine, other):
+        rotated(folder, 40)
+    declared = Stanza(
+        name="app", paths=[f"{logs}/*/*.log"], frequency="daily", compress_after_days=7, keep_days=30
+    )
+    steps = keep.plan([declared], "", NOW).steps
+    assert [Path(step.file.path).parent for step in steps] == [mine]
+
+
+@pytest.mark.parametrize("days", [8, 31], ids=["compress", "archive"])
+def test_a_directory_swapped_for_a_link_after_the_plan_is_not_followed(
+    logs: Path, tmp_path: Path, days: float
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    foreign, path = rotated(other, days), rotated(logs, days)
+    (step,) = keep.plan([stanza(logs)], str(tmp_path / "archive"), NOW).steps
+    logs.rename(tmp_path / "before")
+    logs.symlink_to(other)
+    with pytest.raises(CourtkeeperError, match="another file than a moment ago"):
+        keep.do(step)
+    assert [p.name for p in other.iterdir()] == [foreign.name]
+    assert (tmp_path / "before" / path.name).exists()
+
+
+def test_the_directories_of_an_archive_are_open_to_root_and_its_group_only(
+    logs: Path, tmp_path: Path
+) -> None:
+    rotated(logs, 40)
+    archive = tmp_path / "archive"
+    work(logs, str(archive))
+    made = [path for path in (archive, *archive.rglob("*")) if path.is_dir()]
+    assert len(made) > 2
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o750}
+
+
+def test_a_file_that_two_stanzas_find_is_handled_once(logs: Path) -> None:
+    rotated(logs, 40)
+    assert len(keep.plan([stanza(logs), stanza(logs)], "", NOW).steps) == 1
+
+
+def test_a_date_in_the_name_of_the_log_is_not_that_of_its_rotation(logs: Path) -> None:
+    os.utime(rotated(logs, 5, name="import-20260101.log"), (1, 1))
+    assert work(logs) == []
+
+
 def test_a_file_that_grows_while_it_is_copied_is_left(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = rotated(logs, 8)
     (step,) = keep.plan([stanza(logs)], "", NOW).steps
@@ -202,8 +254,21 @@ def test_a_full_disk_is_refused_before_anything_changed(logs: Path, monkeypatch:
     old, due = rotated(logs, 40), rotated(logs, 8)
     monkeypatch.setattr(copies, "free_bytes", lambda _path: 1000)
     with pytest.raises(ConfigurationError, match="MiB free and compressing or archiving"):
-        work(logs)
+        keep.refuse_full_disk(keep.plan([stanza(logs)], "", NOW).steps, "")
     assert old.exists()
+    assert due.exists()
+
+
+def test_a_full_disk_does_not_keep_logrotates_lastaction_from_making_room(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, due = rotated(logs, 40), rotated(logs, 8)
+    monkeypatch.setattr(state, "locked", nullcontext)
+    monkeypatch.setattr(state, "read", lambda: state.State([stanza(logs)]))
+    monkeypatch.setattr(copies, "free_bytes", lambda _path: 1000)
+    with pytest.raises(CourtkeeperError, match="MiB free and compressing or archiving"):
+        rotation.keep_one("app", NOW)
+    assert not old.exists()
     assert due.exists()
 
 

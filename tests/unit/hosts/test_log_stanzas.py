@@ -35,7 +35,7 @@ def test_a_stanza_holds_what_was_declared() -> None:
 
 
 def test_where_files_are_archived_logrotate_removes_none() -> None:
-    assert "maxage" not in text(archived=True)
+    assert "maxage 0\n" in text(archived=True)
 
 
 def test_a_service_without_a_signal_is_reloaded() -> None:
@@ -132,6 +132,8 @@ def test_a_link_does_not_lead_out_of_the_roots(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"really in /etc\), which is outside"):
         read({**APP, "paths": [f"{tmp_path}/logs/out/*.log"]}, roots=(f"{tmp_path}/logs",))
     (tmp_path / "link").symlink_to(tmp_path / "logs")
+    with pytest.raises(ConfigurationError, match=r"really in /etc\), which is outside"):
+        read({**APP, "paths": [f"{tmp_path}/logs/*/*.log"]}, roots=(f"{tmp_path}/logs",))
     with pytest.raises(ConfigurationError, match="which is a link"):
         read({**APP, "paths": [f"{tmp_path}/link/*.log"]}, roots=(f"{tmp_path}/link",))
 

@@ -17,6 +17,12 @@ PROBLEM = re.compile(
     r"^\s*(?:Domain|Identifier): (?P<name>.+)\n\s*Type: +(?P<type>.+)\n\s*Detail: (?P<detail>.+)",
     re.MULTILINE,
 )
+# certbot reads /etc/letsencrypt/cli.ini and one below HOME whatever --config says: another certbot's hooks,
+# CA or dry-run would be ours. No option leaves them out; the version is pinned, and the scenario holds this.
+LAUNCH = (
+    "import sys; from certbot._internal import constants; constants.CLI_DEFAULTS['config_files'] = []; "
+    "from certbot.main import main; sys.exit(main())"
+)
 # What certbot says around the reason.
 NOISE = ("Ask for help", "See the logfile", "Saving debug log", "Hint:", "Some challenges have failed")
 
@@ -64,8 +70,8 @@ def arguments(settings: Settings, wanted: Wanted) -> list[str]:
     """Return the command that issues `wanted` now, whatever its age: that was decided before."""
     state = Path(settings.state_directory)
     command = [
-        settings.certbot, "certonly", "--non-interactive", "--agree-tos", "--no-eff-email",
-        "--config", "/dev/null",
+        str(Path(settings.certbot).with_name("python")), "-I", "-c", LAUNCH,
+        "certonly", "--non-interactive", "--agree-tos", "--no-eff-email",
         "--config-dir", str(state / "config"), "--work-dir", str(state / "work"),
         "--logs-dir", str(state / "logs"), "--max-log-backups", "30",
         "--server", settings.directory_url, "--cert-name", wanted.name, "--key-type", wanted.key_type,

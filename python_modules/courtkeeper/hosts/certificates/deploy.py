@@ -13,6 +13,7 @@ from courtkeeper.findings import CourtkeeperError, Finding, Status
 from courtkeeper.hosts import commands, services
 from courtkeeper.hosts.certificates import journal, served, state, x509
 from courtkeeper.hosts.certificates.certbot import Lineage
+from courtkeeper.hosts.certificates.due import stamp
 from courtkeeper.hosts.certificates.settings import Deploy, Wanted
 
 TEST_S = 60
@@ -21,11 +22,13 @@ TEST_S = 60
 class Plan(msgspec.Struct, frozen=True):
     """What one deployment needs: the paths to write, and why the service is to take its files anew.
 
-    An empty `why` with paths to write is a matter of permissions alone.
+    An empty `why` with paths to write is a matter of permissions alone. `finding` is on what could not be
+    compared: no reason to trouble a service.
     """
 
     write: list[Path]
     why: str
+    finding: Finding | None = None
 
     @property
     def needed(self) -> bool:
@@ -87,14 +90,23 @@ def look(
         return Plan(write, "its files are not the newest ones")
     if journal.place(directory, wanted, deploy).exists():
         return Plan(write, "an earlier run was interrupted")
-    if services.is_active(deploy.service):
-        for endpoint in deploy.serve:
-            found, last = served.wait_for(
-                endpoint, wanted.server_name(endpoint), expected(deploy, chain), timeout_s=0
-            )
-            if not found:
-                return Plan(write, f"{endpoint.address} serves something else: {last[:120]}")
-    return Plan(write, "")
+    if not services.is_active(deploy.service):
+        return Plan(write, "", unseen(wanted, deploy, f"{deploy.service} does not run"))
+    return look_at_served(write, wanted, deploy, expected(deploy, chain))
+
+
+def look_at_served(write: list[Path], wanted: Wanted, deploy: Deploy, chain: Sequence[x509.Facts]) -> Plan:
+    """Compare what a service that runs serves with its files, which are right."""
+    finding = None
+    for endpoint in deploy.serve:
+        try:
+            shown = served.chain(endpoint, wanted.server_name(endpoint))
+        except x509.CertificateError as error:
+            finding = unseen(wanted, deploy, str(error))
+        else:
+            if not served.same(shown, chain):
+                return Plan(write, f"{endpoint.address} serves something else: {shown[0].fingerprint}")
+    return Plan(write, "", finding)
 
 
 def carry_out(
@@ -110,6 +122,7 @@ def carry_out(
     """Do what `plan` says, and put the old files back where the service does not take the new ones."""
     kept_at = journal.place(directory, wanted, deploy)
     snapshot = journal.begin(kept_at, deploy)
+    replaced = journal.keep_foreign(directory, wanted.name, snapshot)
     reloaded = False
     try:
         for kind, path in deploy.paths().items():
@@ -120,14 +133,14 @@ def carry_out(
             test_configuration(deploy)
             if not services.is_active(deploy.service):
                 journal.end(kept_at)
-                return Outcome(changed=bool(plan.write), finding=stopped(wanted, deploy))
+                return Outcome(changed=bool(plan.write), finding=stopped(wanted, deploy, replaced))
             reloaded = True
             take(deploy)
             compare(wanted, deploy, expected(deploy, chain), timeout_s)
-    except (FailedError, OSError) as error:
+    except (CourtkeeperError, OSError) as error:
         return back(wanted, deploy, snapshot, kept_at, error, chain, reloaded=reloaded, timeout_s=timeout_s)
     journal.end(kept_at)
-    return Outcome(changed=True, finding=accepted(wanted, deploy, chain) if plan.why else None)
+    return Outcome(changed=True, finding=accepted(wanted, deploy, chain, replaced) if plan.why else None)
 
 
 def test_configuration(deploy: Deploy) -> None:
@@ -167,11 +180,12 @@ def compare(wanted: Wanted, deploy: Deploy, chain: Sequence[x509.Facts], timeout
     for endpoint in deploy.serve:
         found, last = served.wait_for(endpoint, wanted.server_name(endpoint), chain, timeout_s=timeout_s)
         if not found:
+            answered = not last.startswith(endpoint.address)
+            said = f"{endpoint.address} still served {last[:160]} and not {chain[0].fingerprint}"
             failed = FailedError(
-                f"{endpoint.address} still served {last[:160]} and not {chain[0].fingerprint} "
-                f"{timeout_s:g} s after {apply_action(deploy)}"
+                f"{said if answered else last[:160]} {timeout_s:g} s after {apply_action(deploy)}"
             )
-            failed.observed = last
+            failed.observed = last if answered else ""
             raise failed
 
 
@@ -187,19 +201,18 @@ def back(
     timeout_s: float,
 ) -> Outcome:
     """Put the old files back, let the service take them, and say what it serves now."""
-    journal.put_back(snapshot)
-    after = "the old files are back"
-    if reloaded:
-        try:
-            take(deploy)
-        except FailedError as second:
-            after += f", but {second}"
-    journal.end(kept_at)
-    old = old_chain(deploy, snapshot)
-    for endpoint in deploy.serve if old else []:
-        found, last = served.wait_for(endpoint, wanted.server_name(endpoint), old, timeout_s=timeout_s)
-        serves = f"{endpoint.address} serves"
-        after += ", " + (f"{serves} the old one" if found else f"but {serves}: {last[:160]}")
+    try:
+        journal.put_back(snapshot)
+    except OSError as second:
+        after = f"the old files could not be put back ({second.strerror}) and are kept in {kept_at}"
+    else:
+        after = "the old files are back" + (take_back(deploy) if reloaded else "")
+        journal.end(kept_at)
+        old = old_chain(deploy, snapshot)
+        for endpoint in deploy.serve if old else []:
+            found, last = served.wait_for(endpoint, wanted.server_name(endpoint), old, timeout_s=timeout_s)
+            serves = f"{endpoint.address} serves"
+            after += ", " + (f"{serves} the old one" if found else f"but {serves}: {last[:160]}")
     reason = str(error).rstrip(".")
     return Outcome(
         finding=Finding(
@@ -216,6 +229,24 @@ def back(
     )
 
 
+def take_back(deploy: Deploy) -> str:
+    """Let the service take its old files, started again if need be; returns what there is to say of it."""
+    try:
+        take(deploy)
+    except CourtkeeperError as error:
+        problem = str(error).rstrip(".")
+    else:
+        return ""
+    try:
+        if services.is_active(deploy.service):
+            return f", but {problem}"
+        # It ran before: what stopped it was the new certificate, and a reload starts nothing.
+        services.revive(deploy.service)
+    except CourtkeeperError as error:
+        return f", but {problem}, and it could not be started again: {str(error).rstrip('.')}"
+    return f" and {deploy.service} was started again"
+
+
 def old_chain(deploy: Deploy, snapshot: journal.Snapshot) -> Sequence[x509.Facts]:
     """Return what the service should serve with its old files; empty where there were none."""
     contents = {kept.path: kept.content or b"" for kept in snapshot.files}
@@ -227,21 +258,49 @@ def old_chain(deploy: Deploy, snapshot: journal.Snapshot) -> Sequence[x509.Facts
     return ()
 
 
-def stopped(wanted: Wanted, deploy: Deploy) -> Finding:
+def unseen(wanted: Wanted, deploy: Deploy, reason: str) -> Finding | None:
+    """Return the finding on a service whose files are right, and whose answer could not be had."""
+    if not deploy.serve:
+        return None
+    return Finding(
+        id="certificate.served", subject=f"{wanted.name} on {deploy.service}", status=Status.UNKNOWN,
+        observed=reason[:300],
+        summary=f"Whether {deploy.service} serves {wanted.name} could not be seen: {reason[:300]}.",
+        fix=f"systemctl status {deploy.service}, or mend serve in certificate_renewal_certificates",
+    )  # fmt: skip
+
+
+def expired(wanted: Wanted, deploy: Deploy, leaf: x509.Facts) -> Finding:
+    """Return the finding on a certificate that no service is given: what a person put there may be better."""
+    return Finding(
+        id="certificate.deploy", subject=f"{wanted.name} on {deploy.service}", status=Status.CRIT,
+        observed=leaf.fingerprint, unit="SHA-256 of the leaf",
+        summary=f"{deploy.service} was left as it is: the {wanted.name} that is to be given to it expired "
+        f"{stamp(leaf.not_after)}.",
+        fix=f"mend the renewal of {wanted.name}; the next run deploys it",
+    )  # fmt: skip
+
+
+def way_back(replaced: str) -> str:
+    """Say where the files are that certbot did not make and that were written over."""
+    return f"the files before it are in {replaced}" if replaced else ""
+
+
+def stopped(wanted: Wanted, deploy: Deploy, replaced: str) -> Finding:
     """Return the finding on a service that does not run, and so was given files and nothing else."""
     return Finding(
         id="certificate.deploy", subject=f"{wanted.name} on {deploy.service}", status=Status.WARN,
         summary=f"{deploy.service} does not run: {wanted.name} lies ready for it.",
-        fix=f"systemctl start {deploy.service}",
+        fix=f"systemctl start {deploy.service}", undo=way_back(replaced),
     )  # fmt: skip
 
 
-def accepted(wanted: Wanted, deploy: Deploy, chain: Sequence[x509.Facts]) -> Finding:
+def accepted(wanted: Wanted, deploy: Deploy, chain: Sequence[x509.Facts], replaced: str) -> Finding:
     """Return the finding on a deployment that stands."""
     proof = ", ".join(endpoint.address for endpoint in deploy.serve)
     return Finding(
         id="certificate.deploy", subject=f"{wanted.name} on {deploy.service}", status=Status.OK,
         observed=chain[0].fingerprint, threshold=chain[0].fingerprint, unit="SHA-256 of the leaf",
         summary=f"{deploy.service} took {wanted.name}" + (f" and serves it at {proof}." if proof else "."),
-        applied=apply_action(deploy),
+        applied=apply_action(deploy), undo=way_back(replaced),
     )  # fmt: skip

@@ -66,25 +66,28 @@ def decide(
 ) -> Decision:
     """Decide by the CA's window where there is one, else by the fraction of the lifetime that is left.
 
-    With a window, a moment that comes before the next run (in `interval`) is due now (RFC 9773, 4.2).
+    With a window, a moment that comes before the next run (in `interval`) is due now (RFC 9773, 4.2). Once so
+    little is left that it is critical, no window can put the renewal off.
     """
-    if window is not None:
+    renew, _, crit = scaled(limits, leaf.lifetime_s)
+    left = leaf.left(now)
+    if window is not None and left > crit:
         at = window.moment(leaf.fingerprint)
         reason = f"the CA suggests {stamp(window.start)} to {stamp(window.end)}"
         return Decision(now + interval > at, at, reason)
-    renew, _, _ = scaled(limits, leaf.lifetime_s)
     at = leaf.not_after - timedelta(seconds=leaf.lifetime_s * renew)
-    left = leaf.left(now)
     return Decision(now >= at, at, f"{left:.0%} of its lifetime is left, renewal begins at {renew:.0%}")
 
 
-def next_try(tries: Sequence[Try], request: str, *, per_day: int) -> datetime | None:
+def next_try(tries: Sequence[Try], request: str, *, now: datetime, per_day: int) -> datetime | None:
     """Return the moment from which the CA may be asked again, or None if it may be asked at once.
 
     Failures of the same request double the wait from an hour to a day; a mended request need not wait. All
     tries together are held to `per_day`, because a CA counts them all (Let's Encrypt: 5 failed validations
     for a name an hour, 5 certificates for the same names a week).
     """
+    # What a clock that was ahead has left would forbid a try for as long as it was ahead.
+    tries = [made for made in tries if made.at <= now]
     failures = []
     for made in reversed(tries):
         if made.ok:

@@ -58,6 +58,27 @@ def begin(place: Path, deploy: Deploy) -> Snapshot:
     return snapshot
 
 
+def keep_foreign(directory: Path, name: str, snapshot: Snapshot) -> str:
+    """Keep the files in `snapshot` that are not of the lineage `name` for good: nobody else may have them.
+
+    Returns where, or an empty string where there was nothing of the kind.
+    """
+    archive, replaced = directory / "config/archive" / name, directory / "replaced"
+    ours = {path.read_bytes() for path in archive.glob("*.pem")}
+    for path in archive.glob("fullchain*.pem"):
+        key = path.with_name(path.name.replace("fullchain", "privkey"))
+        ours.add(path.read_bytes() + (key.read_bytes() if key.exists() else b""))
+    kept_at = ""
+    for kept in snapshot.files:
+        if kept.content and kept.content not in ours:
+            replaced.mkdir(mode=0o700, exist_ok=True)
+            # By its content, so that it is kept once, whatever is tried again.
+            sign = hashlib.sha256(kept.content).hexdigest()[:12]
+            state.write(replaced / f"{name}-{sign}-{Path(kept.path).name}", kept.content)
+            kept_at = str(replaced)
+    return kept_at
+
+
 def load(place: Path) -> Snapshot | None:
     """Return the snapshot that an interrupted run left at `place`, if one did."""
     try:

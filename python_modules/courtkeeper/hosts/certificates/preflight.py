@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import os
 import pwd
 import shutil
 import socket
@@ -11,8 +12,15 @@ from pathlib import Path
 
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.hosts import commands, services
-from courtkeeper.hosts.certificates import journal, x509
-from courtkeeper.hosts.certificates.settings import CERTIFICATES, Deploy, Settings, Wanted, deploys
+from courtkeeper.hosts.certificates import journal, state, x509
+from courtkeeper.hosts.certificates.settings import (
+    CERTIFICATES,
+    Deploy,
+    Settings,
+    Wanted,
+    deploys,
+    refuse_twice_written,
+)
 
 Resolve = Callable[[str], bool]
 
@@ -36,6 +44,7 @@ def refuse(settings: Settings) -> None:
                 x509.read_chain(x509.read_file(Path(path)), path)
             except x509.CertificateError as error:
                 raise ConfigurationError(f"{variable}: {error}.") from None
+    refuse_odd_state_directory(Path(settings.state_directory))
     for wanted in settings.certificates:
         where = f"{CERTIFICATES}[{wanted.name}]"
         if wanted.webroot and not Path(wanted.webroot).is_dir():
@@ -44,7 +53,23 @@ def refuse(settings: Settings) -> None:
             refuse_missing_tool(command, f"{where}.dns_hook")
     for wanted, deploy in deploys(settings):
         refuse_deploy(settings, wanted, deploy, f"{CERTIFICATES}[{wanted.name}].deploy[{deploy.service}]")
+    # Again with links resolved: the host may know one directory by two names.
+    refuse_twice_written(
+        os.path.realpath(path) for _, deploy in deploys(settings) for path in deploy.paths().values()
+    )
     refuse_full_disk(settings)
+
+
+def refuse_odd_state_directory(directory: Path) -> None:
+    """Refuse a directory that others use: it is closed to them (0700) as soon as it is ours."""
+    if not directory.is_absolute() or ".." in directory.parts:
+        raise ConfigurationError(f"certificate_renewal_state_directory: {directory} is no absolute path.")
+    if directory.exists() and not directory.is_dir():
+        raise ConfigurationError(f"certificate_renewal_state_directory: {directory} is no directory.")
+    if directory.exists() and not (directory / state.LOCK).exists() and any(directory.iterdir()):
+        raise ConfigurationError(
+            f"certificate_renewal_state_directory: {directory} holds what is not ours: name one of its own."
+        )
 
 
 def refuse_missing_tool(command: list[str], where: str) -> None:
@@ -66,8 +91,8 @@ def refuse_deploy(settings: Settings, wanted: Wanted, deploy: Deploy, where: str
     for path in deploy.paths().values():
         if not path.parent.is_dir():
             raise ConfigurationError(f"{where}: the directory {path.parent} is not there: create it.")
-        if path.is_dir() or path.is_symlink():
-            raise ConfigurationError(f"{where}: {path} is a directory or a link, not a file of its own.")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise ConfigurationError(f"{where}: {path} is not a file of its own, but a link or a directory.")
     # Files between two renames do not fit each other; the snapshot of an interrupted run does.
     if not journal.place(Path(settings.state_directory), wanted, deploy).exists():
         refuse_foreign_files(deploy, where)
@@ -84,7 +109,10 @@ def refuse_foreign_files(deploy: Deploy, where: str) -> None:
             data = x509.read_file(path)
             if kind in {"key", "bundle"}:
                 key, key_path = x509.read_key(data, str(path)), str(path)
-            if kind not in {"key", "chain"}:
+            if kind == "chain":
+                # Empty where a CA signs without an intermediate.
+                x509.read_chain(data, str(path)) if data else None
+            elif kind != "key":
                 leaf = x509.read_chain(data, str(path))[0].public_key
         except x509.CertificateError as error:
             raise ConfigurationError(f"{where}: {error}; move it away or name another path.") from None

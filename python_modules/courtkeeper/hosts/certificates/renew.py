@@ -78,8 +78,11 @@ def renew(
         preflight.refuse_issue(settings, [one.wanted for one in asked], check=check, resolve=resolve)
         run.save()
         try:
+            roots = judge.trusted_roots(settings.trusted_roots)
             issued = sum(issue(run, one) for one in asked)
             deployed = sum(deploy_all(run, one) for one in looks)
+            for one in looks:
+                judge_one(run, one, roots)
         except CourtkeeperError as error:
             error.partial = result
             raise
@@ -87,9 +90,6 @@ def renew(
             failed = CourtkeeperError(f"{error.filename or directory}: {error.strerror}.")
             failed.partial = result
             raise failed from None
-    roots = judge.trusted_roots(settings.trusted_roots)
-    for one in looks:
-        judge_one(run, one, roots)
     result.findings += watch.findings(settings, now=now, roots=roots)
     result.metrics |= {
         "certificates": len(looks), "issued": issued, "deployed": deployed, "watched": len(settings.watch),
@@ -115,18 +115,18 @@ def look(run: Run, wanted: Wanted) -> Look:
         one.why = "it was never issued"
         return one
     one.lineage, one.chain = found
-    leaf, issuer = one.chain[0], run.state.of(wanted.name).issuer
+    leaf, known = one.chain[0], run.state.of(wanted.name)
     one.window = advice(run, wanted, leaf)
     one.decision = due.decide(
         leaf, now=run.now, limits=run.settings.limits, window=one.window,
         interval=timedelta(hours=run.settings.interval_h),
     )  # fmt: skip
-    if {domain.lower() for domain in wanted.domains} != set(leaf.names):
+    if asked_for(wanted) not in (sorted(leaf.names), known.domains):
         one.why = "its domains are others"
     elif {"ecdsa": "EC", "rsa": "RSA"}[wanted.key_type] != leaf.key:
         one.why = f"its key is to be {wanted.key_type}"
-    elif issuer not in {"", run.settings.directory_url}:
-        one.why = f"it came from {issuer}"
+    elif known.issuer not in {"", run.settings.directory_url}:
+        one.why = f"it came from {known.issuer}"
     elif wanted.name in run.settings.force:
         one.why = "it is forced"
     elif one.decision.due:
@@ -134,10 +134,16 @@ def look(run: Run, wanted: Wanted) -> Look:
     return one
 
 
+def asked_for(wanted: Wanted) -> list[str]:
+    """Return the domains of a request in the one form that compares."""
+    return sorted({domain.lower() for domain in wanted.domains})
+
+
 def advice(run: Run, wanted: Wanted, leaf: x509.Facts) -> due.Window | None:
     """Return the CA's window for a certificate, asked again only when it said so."""
     known = run.state.of(wanted.name)
-    if not run.settings.ari:
+    # RFC 9773, 4.3: no client asks about a certificate that has expired.
+    if not run.settings.ari or leaf.left(run.now) <= 0:
         return None
     if known.advice is None or not known.advice.holds(leaf, run.settings.directory_url, run.now):
         before = known.advice
@@ -172,7 +178,9 @@ def digest(settings: Settings, wanted: Wanted) -> str:
 def allowed(run: Run, one: Look) -> bool:
     """Tell whether the CA may be asked now; if not, say when."""
     known = run.state.of(one.wanted.name)
-    at = due.next_try(known.tries, digest(run.settings, one.wanted), per_day=run.settings.tries_per_day)
+    at = due.next_try(
+        known.tries, digest(run.settings, one.wanted), now=run.now, per_day=run.settings.tries_per_day
+    )
     if run.settings.retry or at is None or at <= run.now:
         return True
     run.result.findings.append(
@@ -212,9 +220,14 @@ def issue(run: Run, one: Look) -> bool:
         found = certbot.read_lineage(run.settings, wanted.name)
         if found is None:
             raise certbot.IssueError("certbot reported success and left no certificate")  # noqa: TRY301
+        if found[1] == one.chain:  # as where it could not read its renewal/<name>.conf and began <name>-0001
+            raise certbot.IssueError(  # noqa: TRY301
+                f"certbot reported success and {certbot.live(run.settings, wanted.name)} holds the old one: "
+                f"its config/renewal/{wanted.name}.conf may not be readable"
+            )
     except (certbot.IssueError, x509.CertificateError) as error:
         known.error = str(error)
-        at = due.next_try(known.tries, tried.request, per_day=run.settings.tries_per_day)
+        at = due.next_try(known.tries, tried.request, now=run.now, per_day=run.settings.tries_per_day)
         run.result.findings.append(not_issued(run, one, str(error), at))
         run.save()
         return False
@@ -228,7 +241,8 @@ def issue(run: Run, one: Look) -> bool:
     }
     one.decision = one.window = None  # of the old one
     known.tries[-1] = due.Try(tried.at, tried.request, ok=True)
-    known.error, known.issuer, known.advice = "", run.settings.directory_url, None
+    known.error, known.advice = "", None
+    known.issuer, known.domains = run.settings.directory_url, asked_for(wanted)
     run.save()
     return True
 
@@ -260,7 +274,12 @@ def deploy_all(run: Run, one: Look) -> int:
             continue
         else:
             plan = deploy.look(run.directory, one.wanted, target, one.lineage, one.chain)
+        if plan.finding is not None:
+            run.result.findings.append(plan.finding)
         if not plan.needed:
+            continue
+        if one.chain and not will_be_new and one.chain[0].left(run.now) <= 0:
+            run.result.findings.append(deploy.expired(one.wanted, target, one.chain[0]))
             continue
         run.result.actions.append(deploy.action(one.wanted, target, plan))
         if run.check or one.lineage is None:

@@ -169,15 +169,20 @@ def refuse_odd(settings: Settings) -> None:
             "The fractions of the lifetime must be in order: 0 < certificate_renewal_crit_fraction < "
             "certificate_renewal_warn_fraction < certificate_renewal_renew_fraction(_short) < 1."
         )
+    for value, least, variable in (
+        (settings.tries_per_day, 1, "tries_per_day"),
+        (settings.interval_h, 0, "interval_h"),
+        (settings.free_mib, 0, "free_mib"),
+        (settings.served_timeout_s, 0, "served_timeout_s"),
+        (settings.certbot_timeout_s, 1, "certbot_timeout_s"),
+    ):
+        if not least <= value < 10**6:
+            raise ConfigurationError(f"certificate_renewal_{variable} must be at least {least}, not {value}.")
     if repeated := twice(wanted.name for wanted in settings.certificates):
         raise ConfigurationError(f"{CERTIFICATES} has two entries named {repeated}: give each its own name.")
     for wanted in settings.certificates:
         refuse_odd_certificate(wanted)
-    if repeated := twice(str(path) for _, deploy in deploys(settings) for path in deploy.paths().values()):
-        raise ConfigurationError(
-            f"{CERTIFICATES} writes {repeated} twice: give every certificate and service its own files, "
-            "so that each can be put back alone."
-        )
+    refuse_twice_written(str(path) for _, deploy in deploys(settings) for path in deploy.paths().values())
     for name in settings.force:
         if name not in {wanted.name for wanted in settings.certificates}:
             raise ConfigurationError(
@@ -185,6 +190,15 @@ def refuse_odd(settings: Settings) -> None:
             )
     for watched in settings.watch:
         refuse_odd_watch(watched)
+
+
+def refuse_twice_written(paths: Iterator[str]) -> None:
+    """Refuse two deployments that would write over each other."""
+    if repeated := twice(paths):
+        raise ConfigurationError(
+            f"{CERTIFICATES} writes {repeated} twice: give every certificate and service its own files, "
+            "so that each can be put back alone."
+        )
 
 
 def deploys(settings: Settings) -> Iterator[tuple[Wanted, Deploy]]:

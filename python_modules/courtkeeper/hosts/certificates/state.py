@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -16,13 +17,20 @@ from courtkeeper.findings import CourtkeeperError
 from courtkeeper.hosts.certificates.ari import Advice
 from courtkeeper.hosts.certificates.due import DAY, Try
 
+# Made before anything else, so that it marks a directory as ours.
+LOCK = ".lock"
+
 
 class Known(msgspec.Struct):
-    """What is known of one certificate: `issuer` is the directory it came from, `error` the last failure."""
+    """What is known of one certificate: `error` is the last failure.
+
+    `issuer` and `domains` are the directory it came from and what was asked for there: a CA may add names.
+    """
 
     tries: list[Try] = []
     error: str = ""
     issuer: str = ""
+    domains: list[str] = []
     advice: Advice | None = None
 
 
@@ -66,7 +74,10 @@ def save(directory: Path, state: State, *, now: datetime) -> None:
 
 def write(path: Path, content: bytes, *, mode: int = 0o600, uid: int = -1, gid: int = -1) -> None:
     """Write `content` to `path` by rename, so that a reader sees the old file or the new one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    prefix, suffix = f".{path.name}.", ".courtkeeper"
+    for left in path.parent.glob(f"{glob.escape(prefix)}*{suffix}"):  # by a run that was killed: maybe a key
+        left.unlink(missing_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             # Whose it is before it holds anything: a key is never open to others, not even for a moment.
@@ -87,7 +98,7 @@ def alone(directory: Path) -> Iterator[None]:
     """Have `directory` (0700) and be the only run in it."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
-    with (directory / ".lock").open("a") as lock:
+    with (directory / LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import stat
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -59,7 +61,10 @@ class Facts(msgspec.Struct, frozen=True):
 def read_file(path: Path) -> bytes:
     """Return the bytes of a certificate's or key's file; a missing one is an error as well."""
     try:
-        with path.open("rb") as stream:
+        # Not blocking: a pipe without a writer would hold us for ever.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise CertificateError(f"{path} is no regular file")
             data = stream.read(LARGEST + 1)
     except OSError as error:
         raise CertificateError(f"{path} cannot be read: {error.strerror}") from None
@@ -87,11 +92,16 @@ def read_chain(data: bytes, where: str) -> tuple[Facts, ...]:
     return tuple(facts(block, where) for block in encoded)
 
 
+def plain(text: str) -> str:
+    """Return what a certificate says as one line: whoever serves it chose the text, and people read it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def subject(pem: bytes) -> str:
     """Return the subject of one certificate, without looking at the rest of it."""
     try:
-        return x509.load_pem_x509_certificate(pem).subject.rfc4514_string()
-    except (ValueError, TypeError) as error:
+        return plain(x509.load_pem_x509_certificate(pem).subject.rfc4514_string())
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise CertificateError(f"a certificate cannot be read ({error})") from None
 
 
@@ -113,8 +123,8 @@ def told_by(certificate: x509.Certificate) -> Facts:
     return Facts(
         der=certificate.public_bytes(serialization.Encoding.DER),
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
+        subject=plain(certificate.subject.rfc4514_string()),
+        issuer=plain(certificate.issuer.rfc4514_string()),
         serial=certificate.serial_number,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
@@ -133,7 +143,7 @@ def alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
-    found = [name.lower() for name in names.get_values_for_type(x509.DNSName)]
+    found = [plain(name.lower()) for name in names.get_values_for_type(x509.DNSName)]
     return (*found, *(str(address) for address in names.get_values_for_type(x509.IPAddress)))
 
 

@@ -14,6 +14,8 @@ from courtkeeper.hosts.logs.config import Block, Configuration
 
 MIB = 2**20
 # A rotation that was due twice did not happen; the third day allows for a host that was off.
+# Our own choice: a writer that was told to open a new file has done so within the hour.
+REOPEN_HOURS = 1
 OVERDUE_DAYS = {"hourly": 2, "daily": 3, "weekly": 15, "monthly": 63, "yearly": 733}
 
 
@@ -38,6 +40,15 @@ class Holder(msgspec.Struct, frozen=True):
 
     path: str
     held_bytes: int
+    pid: int
+    unit: str
+
+
+class Written(msgspec.Struct, frozen=True):
+    """One rotated file that a process still writes, and the log that it was rotated from."""
+
+    path: str
+    log: str
     pid: int
     unit: str
 
@@ -73,7 +84,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     logs: list[Log]
     folders: list[Folder]
     deleted: list[Holder]
+    written: list[Written]
     hidden_processes: int
+    unseen: list[str]
     status: dict[str, datetime] | None
     status_age_hours: float | None
     status_problem: str
@@ -88,10 +101,11 @@ def judge(seen: Seen, limits: Limits, now: datetime) -> list[Finding]:
     `now` is local time without a zone, as logrotate's status file has it.
     """
     checks = {
-        "logs.large.uncovered": list(_uncovered(seen, limits)),
+        "logs.large.uncovered": [*_unseen(seen.unseen), *_uncovered(seen, limits)],
         "logs.status": list(_status(seen, limits)),
         "logs.run": list(_run(seen.run)),
         "logs.rotation.overdue": list(_overdue(seen, now)),
+        "logs.rotated.written": list(_written(seen, now)),
         "logs.deleted.open": list(_deleted(seen, limits)),
         "logs.path.twice": list(_twice(seen)),
         "logs.stanza.empty": list(_empty(seen)),
@@ -104,6 +118,7 @@ def judge(seen: Seen, limits: Limits, now: datetime) -> list[Finding]:
         "logs.status": "Logrotate has written its status file lately.",
         "logs.run": "Logrotate's last run ended well and its timer is active.",
         "logs.rotation.overdue": "No log waits for a rotation that is overdue.",
+        "logs.rotated.written": "No process writes to a file that was rotated away from it.",
         "logs.deleted.open": "No process holds a large deleted file.",
         "logs.path.twice": "No log is rotated by two stanzas.",
         "logs.stanza.empty": "Every stanza finds something, or could.",
@@ -118,6 +133,18 @@ def judge(seen: Seen, limits: Limits, now: datetime) -> list[Finding]:
         else:
             found.append(Finding(id=name, subject="host", status=Status.OK, summary=fine[name]))
     return found
+
+
+def _unseen(folders: Sequence[str]) -> Iterator[Finding]:
+    """Roots, or directories in them, that could not be looked into."""
+    for folder in folders:
+        yield Finding(
+            id="logs.large.uncovered",
+            subject=folder,
+            status=Status.UNKNOWN,
+            summary=f"{folder} could not be looked into, so that nothing is known of logs there.",
+            fix="mend log_rotation_roots, or the directory",
+        )
 
 
 def _uncovered(seen: Seen, limits: Limits) -> Iterator[Finding]:
@@ -181,6 +208,14 @@ def _run(run: Run) -> Iterator[Finding]:
             summary="logrotate.timer is not active: nothing starts logrotate.",
             fix="systemctl enable --now logrotate.timer",
         )
+    if not run.result:
+        yield Finding(
+            id="logs.run.unknown",
+            subject="logrotate.service",
+            status=Status.UNKNOWN,
+            summary="logrotate.service has not run since the host started: how it ends is not known.",
+            fix="systemctl start logrotate.service",
+        )
     if run.result in {"", "success"}:
         return
     for error in run.errors or [f"its result is {run.result}"]:
@@ -223,7 +258,10 @@ def _overdue(seen: Seen, now: datetime) -> Iterator[Finding]:
 
 def _period(block: Block, settings: dict[str, str]) -> int:
     """Return after how many days a rotation of `block` is overdue; 0 if it does not go by dates alone."""
-    if block.directives.keys() & {"size", "minsize", "minage"}:
+    least = {
+        name: settings.get(name, "0") for name in ("minsize", "minage")
+    }  # each alone holds a rotation up
+    if "size" in block.directives or {block.directives.get(name, least[name]) for name in least} != {"0"}:
         return 0
     for source in (block.directives, settings):
         for name, days in OVERDUE_DAYS.items():
@@ -232,18 +270,57 @@ def _period(block: Block, settings: dict[str, str]) -> int:
     return 0
 
 
-def _deleted(seen: Seen, limits: Limits) -> Iterator[Finding]:
-    """Deleted files that still take room because a process holds them open."""
-    if seen.hidden_processes:
+def _hidden(name: str, count: int) -> Iterator[Finding]:
+    """Say of the check `name` that processes could not be looked into."""
+    if count:
         yield Finding(
-            id="logs.deleted.open",
+            id=name,
             subject="processes",
             status=Status.UNKNOWN,
-            observed=seen.hidden_processes,
+            observed=count,
             unit="processes",
-            summary=f"{seen.hidden_processes} processes hide which files they hold open.",
+            summary=f"{count} processes hide which files they hold open.",
             fix="run as root of the host, not of a container that may not trace processes",
         )
+
+
+def _written(seen: Seen, now: datetime) -> Iterator[Finding]:
+    """Rotated files that are written still: their postrotate ends well and does nothing.
+
+    Such a file never grows old, so that nothing compresses or removes it, and the new log stays empty.
+    """
+    yield from _hidden("logs.rotated.written", seen.hidden_processes)
+    patterns = {pattern: block for block in seen.configuration.blocks for pattern in block.patterns}
+    for each in seen.written:
+        block = next((block for pattern, block in patterns.items() if paths.matches(each.log, pattern)), None)
+        last = (seen.status or {}).get(each.log)
+        hours = (now - last).total_seconds() / 3600 if last else None
+        if block is None or (hours is not None and hours < REOPEN_HOURS):
+            continue
+        who = each.unit or f"process {each.pid}"
+        yield Finding(
+            id="logs.rotated.written",
+            subject=each.path,
+            status=Status.WARN,
+            observed=round(hours, 1) if hours is not None else None,
+            threshold=REOPEN_HOURS,
+            unit="hours",
+            summary=f"{who} (pid {each.pid}) still writes to {each.path}, which was rotated: the postrotate "
+            f"in {block.file} does not make it open {each.log}, and the file grows without an end.",
+            fix=f"{_again(each.unit, each.pid)}, then mend the postrotate",
+        )
+
+
+def _again(unit: str, pid: int) -> str:
+    """Say how a process is made to open its files anew; only a service can be reloaded or restarted."""
+    if unit.endswith(".service"):
+        return f"systemctl reload-or-restart {unit}"
+    return f"end or restart process {pid}"
+
+
+def _deleted(seen: Seen, limits: Limits) -> Iterator[Finding]:
+    """Deleted files that still take room because a process holds them open."""
+    yield from _hidden("logs.deleted.open", seen.hidden_processes)
     for each in seen.deleted:
         if each.held_bytes < limits.deleted_mib * MIB:
             continue
@@ -257,9 +334,7 @@ def _deleted(seen: Seen, limits: Limits) -> Iterator[Finding]:
             unit="MiB",
             summary=f"{each.path} is deleted and {who} (pid {each.pid}) still holds its "
             f"{each.held_bytes // MIB} MiB.",
-            fix=f"systemctl reload-or-restart {each.unit}"
-            if each.unit
-            else f"end or restart process {each.pid}",
+            fix=_again(each.unit, each.pid),
         )
 
 

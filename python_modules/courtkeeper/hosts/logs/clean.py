@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
@@ -42,10 +42,11 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """One file that was removed, or would be."""
+    """One file that was removed, or would be; one with a `problem` is still there."""
 
     path: str
     size: int
+    problem: str = ""
 
 
 def read(entries: Sequence[dict[str, Any]], roots: Sequence[str]) -> list[Entry]:
@@ -92,14 +93,17 @@ def clean(
         result.findings.append(_unknown(len(scan.hidden)))
         wanted = []
     held = {(each.device, each.inode) for each in scan.files}
+    mapped = opened.mapped() if wanted else set()
     for entry in wanted:
-        root = max((root for root in roots if paths.below(entry.path, root)), key=len)
         try:
-            gone = list(sweep(entry, root, held, now, check=check))
+            met = list(sweep(entry, held, mapped, now, check=check))
         except OSError as error:
             problem = CourtkeeperError(f"{entry.path} could not be cleaned: {error.strerror}.")
             problem.partial = result
             raise problem from None
+        gone = [each for each in met if not each.problem]
+        if left := [each for each in met if each.problem]:
+            result.findings.append(_left(entry, left))
         if gone:
             result.changed = True
             result.actions.append(_sentence(entry, gone))
@@ -123,6 +127,21 @@ def _unknown(count: int) -> Finding:
     )
 
 
+def _left(entry: Entry, left: Sequence[Removed]) -> Finding:
+    """Name what could not be looked into or removed, such as a file system of a user's own."""
+    more = f", and {len(left) - 1} more" if len(left) > 1 else ""
+    return Finding(
+        id="logs.clean.left",
+        subject=entry.path,
+        status=Status.WARN,
+        observed=len(left),
+        unit="files",
+        summary=f"{left[0].path} could not be cleaned ({left[0].problem}){more}; "
+        f"the rest of {entry.path} was.",
+        fix=f"look at {left[0].path}: findmnt -T, lsattr -d",
+    )
+
+
 def _sentence(entry: Entry, gone: Sequence[Removed]) -> str:
     """Name what went: how many, how large, and the first names."""
     names = ", ".join(each.path.removeprefix(f"{entry.path}/") for each in gone[:NAMED])
@@ -133,28 +152,33 @@ def _sentence(entry: Entry, gone: Sequence[Removed]) -> str:
 
 
 def sweep(
-    entry: Entry, root: str, held: set[tuple[int, int]], now: datetime, *, check: bool
+    entry: Entry, held: set[tuple[int, int]], mapped: set[int], now: datetime, *, check: bool
 ) -> Iterator[Removed]:
     """Remove what is due below one directory, and yield it. A directory that is missing holds nothing.
 
-    `held` are the files (device, inode) that processes have open. Raises OSError.
+    `held` are the files (device, inode) that processes have open, `mapped` the inodes of those in their
+    memory. Raises OSError where the directory itself cannot be opened.
     """
     try:
-        top = _open_below(root, entry.path)
+        top = _open(entry.path)
     except FileNotFoundError:
         return
     before = now.timestamp() - entry.max_age_days * DAY_S
+
+    def due(status: os.stat_result, name: str) -> bool:
+        return status.st_ino not in mapped and _due(status, name, entry, held, before)
+
     try:
-        yield from _directory(top, entry.path, entry, held, before, os.fstat(top).st_dev, 0, check)
+        yield from _directory(top, entry.path, due, (os.fstat(top).st_dev, opened.mount(top)), 0, check)
     finally:
         os.close(top)
 
 
-def _open_below(root: str, path: str) -> int:
-    """Open `path` part by part from `root`, so that no part of it can be a link."""
+def _open(path: str) -> int:
+    """Open `path` part by part from the top, so that no part of it can be a link."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    at = os.open(root, flags)
-    for part in filter(None, path.removeprefix(root).split("/")):
+    at = os.open("/", flags)
+    for part in filter(None, path.split("/")):
         try:
             deeper = os.open(part, flags, dir_fd=at)
         finally:
@@ -166,18 +190,19 @@ def _open_below(root: str, path: str) -> int:
 def _directory(
     at: int,
     name: str,
-    entry: Entry,
-    held: set[tuple[int, int]],
-    before: float,
-    device: int,
+    due: Callable[[os.stat_result, str], bool],
+    home: tuple[int, str],
     depth: int,
     check: bool,
 ) -> Iterator[Removed]:
-    """Clean one open directory and what lies in it on the same file system."""
+    """Clean one open directory and what lies in it on the same file system and mount (`home`).
+
+    What cannot be looked into or removed holds up nothing else: any user can mount such a thing in /tmp.
+    """
     for child in sorted(os.listdir(at), key=os.fsencode):
         try:
             status = os.stat(child, dir_fd=at, follow_symlinks=False)
-            if status.st_dev != device:
+            if status.st_dev != home[0]:
                 continue
             if stat.S_ISDIR(status.st_mode):
                 if depth < DEEPEST and not any(fnmatchcase(child, left) for left in LEFT):
@@ -185,17 +210,18 @@ def _directory(
                         child, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at
                     )
                     try:
-                        yield from _directory(
-                            deeper, f"{name}/{child}", entry, held, before, device, depth + 1, check
-                        )
+                        if opened.mount(deeper) == home[1]:
+                            yield from _directory(deeper, f"{name}/{child}", due, home, depth + 1, check)
                     finally:
                         os.close(deeper)
-            elif _due(status, child, entry, held, before):
+            elif due(status, child):
                 if not check:
                     os.unlink(child, dir_fd=at)
                 yield Removed(paths.shown(f"{name}/{child}"), status.st_size)
         except (FileNotFoundError, NotADirectoryError):
             continue  # gone or swapped meanwhile
+        except OSError as error:
+            yield Removed(paths.shown(f"{name}/{child}"), 0, error.strerror or str(error))
 
 
 def _due(status: os.stat_result, name: str, entry: Entry, held: set[tuple[int, int]], before: float) -> bool:

@@ -37,25 +37,29 @@ def free_bytes(path: str) -> int:
     return shutil.disk_usage(path).free
 
 
-def compress(source: str, target: str) -> None:
+def compress(source: str, target: str, inode: tuple[int, int]) -> None:
     """Replace `source` by its gzip copy `target` in the same directory, with its owner, mode and times.
 
-    Raises CourtkeeperError if `target` exists with other content, or if `source` changes meanwhile.
+    Raises CourtkeeperError if `target` exists with other content, if `source` is no longer the file
+    (device, inode) that was meant, or if it changes meanwhile.
     """
     folder, name = os.path.split(source)
     with _directory(folder) as at:
+        _refuse_other(at, name, inode, source)
         _replace(at, name, at, target.rpartition("/")[2], "gzip", source)
 
 
-def move(source: str, target: str) -> None:
+def move(source: str, target: str, inode: tuple[int, int]) -> None:
     """Move `source` to `target`, on whatever file system; directories that are missing are made (0750).
 
-    Where `target` exists with other content, the copy's name gets the first 12 digits of its sha256.
+    Raises CourtkeeperError if `source` is no longer the file (device, inode) that was meant. Where `target`
+    exists with other content, the copy's name gets the first 12 digits of its sha256.
     """
     folder, name = os.path.split(source)
     goal, goal_name = os.path.split(target)
-    os.makedirs(goal, mode=0o750, exist_ok=True)  # noqa: PTH103
+    _make(goal)
     with _directory(folder) as here, _directory(goal) as there:
+        _refuse_other(here, name, inode, source)
         sha = _sha256(here, name, "plain")
         if _present(there, goal_name) and _sha256(there, goal_name, "plain") != sha:
             goal_name = f"{goal_name}-{sha[:12]}"
@@ -66,10 +70,26 @@ def remove(path: str, inode: tuple[int, int]) -> None:
     """Remove `path` if it is still the file (device, inode) that was meant."""
     folder, name = os.path.split(path)
     with _directory(folder) as at:
-        status = os.stat(name, dir_fd=at, follow_symlinks=False)
-        if (status.st_dev, status.st_ino) != inode:
-            raise CourtkeeperError(f"{path} is another file than a moment ago and was left alone.")
+        _refuse_other(at, name, inode, path)
         os.unlink(name, dir_fd=at)
+
+
+def _refuse_other(at: int, name: str, inode: tuple[int, int], path: str) -> None:
+    """Raise if `name` is not the file (device, inode) that was meant: its directory may have been swapped."""
+    status = os.stat(name, dir_fd=at, follow_symlinks=False)
+    if (status.st_dev, status.st_ino) != inode:
+        raise CourtkeeperError(f"{path} is another file than a moment ago and was left alone.")
+
+
+def _make(path: str) -> None:
+    """Make `path` and what is missing above it, each for root and its group only, and on the disk."""
+    above = os.path.dirname(path)  # noqa: PTH120
+    if not os.path.isdir(above):  # noqa: PTH112
+        _make(above)
+    with suppress(FileExistsError):
+        os.mkdir(path, 0o750)  # noqa: PTH102
+        with _directory(above) as at:
+            os.fsync(at)
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from courtkeeper.findings import CourtkeeperError, Result
-from courtkeeper.hosts.logs import clean, journal, look, rotation
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result
+from courtkeeper.hosts.logs import clean, journal, look, paths, rotation
 from courtkeeper.hosts.logs.audit import Limits
 from courtkeeper.hosts.logs.install import Place
 
@@ -37,7 +38,8 @@ def run(
     Raises ConfigurationError, with nothing changed, for a wrong entry; another CourtkeeperError carries
     what was done before it.
     """
-    clean.read(cleaning.entries, cleaning.roots)
+    for entry in clean.read(cleaning.entries, cleaning.roots):
+        _refuse_cleaned_archive(entry.path, wanted.archive)
     journal.refuse_odd_limits(cleaning.journal_days, cleaning.journal_mib)
     look.refuse_odd_limits(limits)
     result = rotation.rotate(wanted, keeper=keeper, now=now, check=check, place=Place(), progress=progress)
@@ -58,6 +60,16 @@ def run(
         error.partial = result
         raise
     return result
+
+
+def _refuse_cleaned_archive(path: str, archive: str) -> None:
+    """Raise ConfigurationError if cleaning `path` would remove from the archive, whose files are all old."""
+    real, cleaned = os.path.realpath(archive or "/"), os.path.realpath(path)
+    if archive and (paths.below(real, cleaned) or paths.below(cleaned, real)):
+        raise ConfigurationError(
+            f"log_rotation_clean holds {path}, and log_rotation_archive is {archive}: archived logs would be "
+            "removed; keep the two apart."
+        )
 
 
 def _add(result: Result, more: Result) -> None:

@@ -1,7 +1,8 @@
 """Take declared stanzas into use: tried on a copy of the whole configuration, then installed, or put back.
 
 A journal (`pending.json`) is written before the first change and removed after logrotate has read the result
-without a new complaint. A run that finds one, because it was killed, undoes what it says before all else.
+without a new complaint. A run that finds one, because it was killed, undoes what it says before all else,
+the duty's state included: only that knows which files of packages were set aside.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import msgspec
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
 from courtkeeper.hosts import commands
-from courtkeeper.hosts.logs import config, state
+from courtkeeper.hosts.logs import config, paths, state
 from courtkeeper.hosts.logs.stanzas import HEADER, Stanza, render
 
 PREFIX = "courtkeeper-"
@@ -48,6 +49,13 @@ class Operation(msgspec.Struct, frozen=True):
         return f"remove {self.path}" if self.content is None else f"write {self.path}"
 
 
+class Pending(msgspec.Struct, frozen=True):
+    """What a run is about to do, and the duty's state before it."""
+
+    operations: list[Operation]
+    known: state.State
+
+
 def plan(
     stanzas: Sequence[Stanza], known: state.State, keeper: str, archive: str, place: Place
 ) -> list[Operation]:
@@ -64,7 +72,9 @@ def plan(
         for path in known.replaced
         if path not in replaced and Path(path + ASIDE).is_file() and not Path(path).exists()
     ]
-    operations += [move for path, name in replaced.items() if (move := _set_aside(path, name))]
+    for path, name in replaced.items():
+        operations += [move for move in [_set_aside(path, name)] if move]
+        _refuse_forgotten(path, name, stanzas)
     for path, content in wanted.items():
         if path not in present and Path(path).exists():
             raise ConfigurationError(
@@ -93,6 +103,19 @@ def _set_aside(path: str, name: str) -> Operation | None:
             f"log_rotation_stanzas ({name}): {path} came back and differs from {aside}: remove one."
         )
     return Operation(path, target=str(aside))
+
+
+def _refuse_forgotten(path: str, name: str, stanzas: Sequence[Stanza]) -> None:
+    """Refuse to set a file aside that rotates logs which no declared stanza takes over."""
+    file = Path(path) if Path(path).exists() else Path(path + ASIDE)
+    declared = [pattern for each in stanzas for pattern in each.paths]
+    for block in config.parse(_text(file), path).blocks:
+        for pattern in block.patterns:
+            if not any(paths.matches(pattern, ours) for ours in declared):  # a wildcard as a letter of a name
+                raise ConfigurationError(
+                    f"log_rotation_stanzas ({name}): replaces is {path}, which rotates {pattern} as well: "
+                    "declare a stanza for it, or nobody would rotate it."
+                )
 
 
 def _text(path: Path) -> str:
@@ -183,24 +206,32 @@ def install(operations: Sequence[Operation], after: state.State, place: Place) -
     place.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     pending = place.state / "pending.json"
     before = complaints(place.main)
-    state.write(pending, json.dumps(msgspec.to_builtins(operations)).encode())  # knows odd bytes
-    for each in operations:
-        _apply(each)
-    worse = [line for line in complaints(place.main) if line not in before]
+    journal = Pending(list(operations), state.read(place.state))
+    state.write(pending, json.dumps(msgspec.to_builtins(journal)).encode())  # knows odd bytes
+    try:
+        for each in operations:
+            _apply(each)
+        worse = [line for line in complaints(place.main) if line not in before]
+        if not worse:
+            state.write(place.state / "state.json", msgspec.json.encode(after))
+    except (OSError, CourtkeeperError) as error:
+        take_back(place)
+        raise CourtkeeperError(
+            f"the stanzas could not be installed and were put back: {str(error).rstrip('.')}."
+        ) from None
     if worse:
         take_back(place)
         raise CourtkeeperError(f"logrotate complained of the new stanzas, which were put back: {worse[0]}.")
-    state.write(place.state / "state.json", msgspec.json.encode(after))
     pending.unlink()
 
 
-def interrupted(place: Place) -> list[Operation]:
-    """Return the changes of a run that was killed before it could judge them, the last one first."""
+def interrupted(place: Place) -> Pending | None:
+    """Return what a run that was killed before it could judge its changes had begun; None where none was."""
     pending = place.state / "pending.json"
     try:
-        return msgspec.convert(json.loads(pending.read_bytes()), list[Operation])[::-1]
+        return msgspec.convert(json.loads(pending.read_bytes()), Pending)
     except FileNotFoundError:
-        return []
+        return None
     except (OSError, ValueError) as error:
         raise CourtkeeperError(
             f"{pending} cannot be read ({error}): compare /etc/logrotate.d by hand."
@@ -209,9 +240,11 @@ def interrupted(place: Place) -> list[Operation]:
 
 def take_back(place: Place) -> None:
     """Undo what the journal says and remove it."""
-    for each in interrupted(place):
-        _revert(each)
-    (place.state / "pending.json").unlink(missing_ok=True)
+    if begun := interrupted(place):
+        for each in begun.operations[::-1]:
+            _revert(each)
+        state.write(place.state / "state.json", msgspec.json.encode(begun.known))
+        (place.state / "pending.json").unlink(missing_ok=True)
 
 
 def difference(operations: Sequence[Operation]) -> dict[str, str]:
@@ -228,8 +261,3 @@ def difference(operations: Sequence[Operation]) -> dict[str, str]:
         return {}
     readable = ("".join(text).encode("utf-8", "replace").decode() for text in (before, after))
     return dict(zip(("before", "after"), readable, strict=True))
-
-
-def moved(operations: Sequence[Operation]) -> list[tuple[str, str]]:
-    """Return (file, where it is now) of every stanza that was set aside."""
-    return [(each.path, each.target) for each in operations if each.target.endswith(ASIDE)]

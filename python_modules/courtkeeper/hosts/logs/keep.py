@@ -6,7 +6,6 @@ sha256, renamed, and only then is the original removed. Who finds both compares 
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import stat
@@ -61,15 +60,14 @@ class Plan(msgspec.Struct, frozen=True):
 
 def rotated(stanza: Stanza, now: datetime) -> Iterator[Rotated]:
     """Find the rotated files of `stanza`, of our naming and of Debian's, also those whose log is gone."""
-    for directory in sorted({pattern.rpartition("/")[0] for pattern in stanza.paths}):
-        for folder in sorted(glob.glob(directory)):  # noqa: PTH207 - the whole path is the pattern
-            for name in sorted(_names(folder)):
-                path = f"{folder}/{name}"
-                log = paths.original(path)
-                if log and any(paths.matches(log, pattern) for pattern in stanza.paths):
-                    found = _look(path, stanza.name, now)
-                    if found:
-                        yield found
+    for folder in sorted({folder for pattern in stanza.paths for folder in paths.folders(pattern)}):
+        for name in sorted(_names(folder)):
+            path = f"{folder}/{name}"
+            log = paths.original(path)
+            if log and any(paths.matches(log, pattern) for pattern in stanza.paths):
+                found = _look(path, stanza.name, now)
+                if found:
+                    yield found
 
 
 def _names(folder: str) -> list[str]:
@@ -97,11 +95,12 @@ def _look(path: str, stanza: str, now: datetime) -> Rotated | None:
 
 def stamp(path: str) -> float:
     """Return the time in the name of a rotated file in seconds since 1970 (local time), or 0."""
-    found = STAMP.search(path.rpartition("/")[2])
+    found = STAMP.findall(path.rpartition("/")[2])
     if not found:
         return 0.0
+    day, time = found[-1]  # a log's own name may hold a date, too
     try:
-        return datetime.strptime(found[1] + (found[2] or "000000"), "%Y%m%d%H%M%S").timestamp()  # noqa: DTZ007
+        return datetime.strptime(day + (time or "000000"), "%Y%m%d%H%M%S").timestamp()  # noqa: DTZ007
     except (ValueError, OverflowError, OSError):
         return 0.0
 
@@ -109,12 +108,15 @@ def stamp(path: str) -> float:
 def plan(stanzas: Sequence[Stanza], archive: str, now: datetime) -> Plan:
     """Decide what is due. Files that a process still writes, and linked ones, are left and named.
 
-    `archive` is the directory that takes what is past its days; '' where it is removed. Raises
-    ConfigurationError where the disk has no room for the work.
+    `archive` is the directory that takes what is past its days; '' where it is removed.
     """
     due: list[Step] = []
+    taken: set[str] = set()
     for stanza in stanzas:
         for file in rotated(stanza, now):
+            if file.path in taken:
+                continue  # the patterns of two stanzas meet in it
+            taken.add(file.path)
             if file.age_days > stanza.keep_days:
                 due.append(_last_step(file, archive))
             elif file.age_days > stanza.compress_after_days and not paths.COMPRESSED.search(file.path):
@@ -122,7 +124,6 @@ def plan(stanzas: Sequence[Stanza], archive: str, now: datetime) -> Plan:
     if not due:
         return Plan([], [])
     steps, findings = _without_held(due, opened.scan())
-    _refuse_full_disk(steps, archive)
     order = {"remove": 0, "archive": 1, "compress": 2}  # what makes room goes first
     return Plan(sorted(steps, key=lambda step: order[step.kind]), findings)
 
@@ -173,7 +174,7 @@ def _held(step: Step, reason: str, fix: str) -> Finding:
     )
 
 
-def _refuse_full_disk(steps: Sequence[Step], archive: str) -> None:
+def refuse_full_disk(steps: Sequence[Step], archive: str) -> None:
     """Raise ConfigurationError where a file system cannot take what has to be written to it."""
     removed = {step.file.device: 0 for step in steps}
     for step in steps:
@@ -192,19 +193,20 @@ def _refuse_full_disk(steps: Sequence[Step], archive: str) -> None:
         if room < bytes_needed + RESERVE_BYTES:
             raise ConfigurationError(
                 f"{folder} has {room // 2**20} MiB free and compressing or archiving its logs needs "
-                f"{(bytes_needed + RESERVE_BYTES) // 2**20} MiB: make room first; nothing was changed."
+                f"{(bytes_needed + RESERVE_BYTES) // 2**20} MiB: make room first; none of them was touched."
             )
 
 
 def do(step: Step) -> None:
     """Do one step. Raises CourtkeeperError; the original is then still there."""
+    inode = (step.file.device, step.file.inode)
     try:
         if step.kind == "compress":
-            copies.compress(step.file.path, step.target)
+            copies.compress(step.file.path, step.target, inode)
         elif step.kind == "archive":
-            copies.move(step.file.path, step.target)
+            copies.move(step.file.path, step.target, inode)
         else:
-            copies.remove(step.file.path, (step.file.device, step.file.inode))
+            copies.remove(step.file.path, inode)
     except OSError as error:
         raise CourtkeeperError(
             f"{step.kind} {step.file.path} failed: {error.strerror or error}; the file is still there."

@@ -55,16 +55,19 @@ def see(roots: Sequence[str], now: datetime) -> audit.Seen:
     configuration = config.load()
     scan = opened.scan()
     entries, age, problem = _status(now)
+    logs, unseen = _logs(roots)
     return audit.Seen(
         configuration=configuration,
         matched=[_matched(block) for block in configuration.blocks],
-        logs=list(_logs(roots)),
+        logs=logs,
         folders=_folders(configuration),
         deleted=[
             audit.Holder(paths.shown(each.path), each.held_bytes, each.pid, opened.unit(each.pid))
             for each in _once(scan.files)
             if not each.path.startswith(NO_DISK)
         ],
+        written=list(_written(scan.files)),
+        unseen=unseen,
         hidden_processes=len(scan.hidden),
         status=entries,
         status_age_hours=age,
@@ -81,20 +84,50 @@ def _once(files: Sequence[opened.Open]) -> Iterator[opened.Open]:
     yield from found.values()
 
 
+def _written(files: Sequence[opened.Open]) -> Iterator[audit.Written]:
+    """Files with the name of a rotated one that a process has open for writing, each once.
+
+    What a container calls by this name is another file.
+    """
+    found = {(each.device, each.inode): each for each in reversed(files) if each.written and not each.deleted}
+    for each in found.values():
+        if (log := paths.original(each.path)) and _is(each):
+            yield audit.Written(paths.shown(each.path), paths.shown(log), each.pid, opened.unit(each.pid))
+
+
+def _is(each: opened.Open) -> bool:
+    """Tell whether the path of an open file means this file on the host, too."""
+    try:
+        found = os.lstat(each.path)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (each.device, each.inode)
+
+
 def _matched(block: config.Block) -> list[str]:
     """Return the files that the patterns of a stanza find."""
     return [
-        path
+        paths.shown(path)
         for pattern in block.patterns
         for path in sorted(glob.glob(pattern))  # noqa: PTH207 - the whole path is the pattern
         if os.path.isfile(path)  # noqa: PTH113
     ]
 
 
-def _logs(roots: Sequence[str]) -> Iterator[audit.Log]:
-    """All regular files below the roots but the journal, which keeps itself; links are not followed."""
+def _logs(roots: Sequence[str]) -> tuple[list[audit.Log], list[str]]:
+    """All regular files below the roots, and the directories that could not be looked into.
+
+    The journal keeps itself and is left out; links are not followed.
+    """
+    logs: list[audit.Log] = []
+    unseen: list[str] = []
+
+    def hidden(error: OSError) -> None:
+        if error.filename in roots or not isinstance(error, FileNotFoundError):  # else it is gone meanwhile
+            unseen.append(paths.shown(str(error.filename)))
+
     for root in roots:
-        for folder, folders, names in os.walk(root):
+        for folder, folders, names in os.walk(root, onerror=hidden):
             if folder == "/var/log/journal":
                 folders.clear()
                 continue
@@ -105,7 +138,8 @@ def _logs(roots: Sequence[str]) -> Iterator[audit.Log]:
                 except OSError:
                     continue
                 if stat.S_ISREG(found.st_mode):
-                    yield audit.Log(paths.shown(path), found.st_size, found.st_blocks * 512)
+                    logs.append(audit.Log(paths.shown(path), found.st_size, found.st_blocks * 512))
+    return logs, unseen
 
 
 def _folders(configuration: config.Configuration) -> list[audit.Folder]:
@@ -122,7 +156,7 @@ def _folders(configuration: config.Configuration) -> list[audit.Folder]:
             seen = os.stat(folder)  # noqa: PTH116
         except OSError:
             continue
-        found.append(audit.Folder(folder, seen.st_gid, stat.S_IMODE(seen.st_mode)))
+        found.append(audit.Folder(paths.shown(folder), seen.st_gid, stat.S_IMODE(seen.st_mode)))
     return found
 
 
@@ -139,7 +173,7 @@ def _status(now: datetime) -> tuple[dict[str, datetime] | None, float | None, st
 
 def complaints(text: str) -> list[str]:
     """Return the errors in what logrotate said; it does not end every one with a newline."""
-    return [found.strip() for line in text.splitlines() for found in COMPLAINT.findall(line)]
+    return [paths.shown(found.strip()) for line in text.splitlines() for found in COMPLAINT.findall(line)]
 
 
 def _run() -> audit.Run:

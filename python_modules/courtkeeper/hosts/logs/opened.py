@@ -6,12 +6,15 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 DELETED = " (deleted)"
 UNIT = re.compile(r"([A-Za-z0-9:_.\\@-]+\.(?:service|scope))(?:/|\Z)")
+# address perms offset device inode, and a path where there is one: proc_pid_maps(5).
+INODE = re.compile(r"^\S+ \S+ \S+ \S+ ([1-9]\d{0,19})\b", re.ASCII | re.MULTILINE)
 
 
 class Open(msgspec.Struct, frozen=True):
@@ -67,6 +70,30 @@ def scan() -> Scan:
         except OSError:
             continue  # it ended meanwhile
     return Scan(files, hidden)
+
+
+def mapped() -> set[int]:
+    """Return the inodes of all files that processes have mapped, such as a library of a closed descriptor.
+
+    The device of /proc/PID/maps is not always that of stat(2) (btrfs, overlayfs), so that it is left out.
+    """
+    found: set[int] = set()
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        with suppress(OSError):  # it ended, or is one that `scan` calls hidden
+            text = Path(f"/proc/{name}/maps").read_text(errors="replace") if name.isdigit() else ""
+            found.update(inodes(text))
+    return found
+
+
+def inodes(maps: str) -> set[int]:
+    """Return the inodes in the text of /proc/PID/maps."""
+    return {int(inode) for inode in INODE.findall(maps)}
+
+
+def mount(descriptor: int) -> str:
+    """Return the number of the mount that an open file of ours lies on; a bind mount has one of its own."""
+    text = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+    return text.partition("mnt_id:")[2].split()[0]
 
 
 def _of(pid: int) -> Iterator[Open]:

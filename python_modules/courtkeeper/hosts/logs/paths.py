@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from courtkeeper.findings import ConfigurationError
 
@@ -60,6 +61,19 @@ def fixed_part(pattern: str) -> str:
     return "/".join(parts[:wild]) or "/"
 
 
+def folders(pattern: str) -> list[str]:
+    """Return the directories that `pattern` finds logs in, but for those that a link leads elsewhere to.
+
+    Who may write a log's directory could else let a wildcard find any directory of the host.
+    """
+    top = os.path.realpath(fixed_part(pattern))
+    return [
+        folder
+        for folder in glob.glob(pattern.rpartition("/")[0])  # noqa: PTH207 - the whole path is the pattern
+        if below(os.path.realpath(folder), top)
+    ]
+
+
 def plain(path: str) -> bool:
     """Tell whether `path` is absolute, normal and of printable characters that need no escape in a stanza."""
     return (
@@ -71,8 +85,8 @@ def plain(path: str) -> bool:
     )
 
 
-def refuse_odd_roots(roots: Iterable[str], where: str, *, links: bool = False) -> None:
-    """Raise ConfigurationError for a root that is not a plain path, is too wide, or is itself a link."""
+def refuse_odd_roots(roots: Iterable[str], where: str) -> None:
+    """Raise ConfigurationError for a root that is not a plain path, is too wide, or leads through a link."""
     for root in roots:
         if not plain(root) or WILDCARDS.search(root):
             raise ConfigurationError(
@@ -82,9 +96,9 @@ def refuse_odd_roots(roots: Iterable[str], where: str, *, links: bool = False) -
             raise ConfigurationError(
                 f"{where} holds {root}, which is too wide: name the directory of the logs."
             )
-        if not links and Path(root).is_symlink():
+        if (real := os.path.realpath(root)) != root:
             raise ConfigurationError(
-                f"{where} holds {root}, which is a link: name the directory that it means."
+                f"{where} holds {root}, which is a link or leads through one: it is really {real}."
             )
 
 

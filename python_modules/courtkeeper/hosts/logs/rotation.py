@@ -14,6 +14,8 @@ from courtkeeper.hosts.logs import copies, install, keep, paths, stanzas, state
 
 # /etc and /var/lib take a few KiB; with less than this a disk is full for other reasons.
 LEAST_FREE_BYTES = 2**20
+# systemd.exec(5): PrivateTmp and ProtectSystem=full of Debian's logrotate.service; the rest is no disk.
+SEALED = ("/tmp", "/var/tmp", "/usr", "/boot", "/etc", "/dev", "/proc", "/sys", "/run")  # noqa: S108
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,8 +43,10 @@ def rotate(
     declared = _read(wanted)
     with state.locked(place.state):
         result = Result()
-        if undo := install.interrupted(place):
-            result.actions += [f"take back what a killed run left: {each.sentence()}" for each in undo]
+        if begun := install.interrupted(place):
+            result.actions += [
+                f"take back what a killed run left: {each.sentence()}" for each in begun.operations[::-1]
+            ]
             if not check:
                 install.take_back(place)
             result.changed = True
@@ -51,6 +55,7 @@ def rotate(
         if operations:
             install.refuse_unusable(operations, place)
         due = keep.plan(declared, wanted.archive, now)
+        keep.refuse_full_disk(due.steps, wanted.archive)
         _refuse_full_disk(place)
         after = state.State(
             declared, wanted.archive, sorted(each.replaces for each in declared if each.replaces)
@@ -77,7 +82,11 @@ def keep_one(name: str, now: datetime) -> list[str]:
             )
         due = keep.plan(chosen, known.archive, now)
         result = Result()
-        _keep(due.steps, result, check=False, progress=lambda _done, _total, _text: None)
+        # No inventory is asked here: what makes room is done first, and a full disk stops the rest only.
+        for kinds in ({"remove"}, {"archive", "compress"}):
+            steps = [step for step in due.steps if step.kind in kinds]
+            keep.refuse_full_disk(steps, known.archive)
+            _keep(steps, result, check=False, progress=lambda _done, _total, _text: None)
     if result.findings:
         raise CourtkeeperError(" ".join(each.summary for each in result.findings))
     return result.actions
@@ -93,7 +102,13 @@ def _read(wanted: Wanted) -> list[stanzas.Stanza]:
     )
     for number, each in enumerate(declared):
         if each.service:
-            services.refuse_unknown([each.service], f"log_rotation_stanzas[{number}].service ({each.name})")
+            where = f"log_rotation_stanzas[{number}].service ({each.name})"
+            services.refuse_unknown([each.service], where)
+            if not each.signal and not services.can_reload(each.service):
+                raise ConfigurationError(
+                    f"{where} is {each.service}, which systemd cannot reload, so that it would go on writing "
+                    "to the rotated file: give signal or command."
+                )
     if wanted.archive:
         paths.refuse_odd_roots([wanted.archive], "log_rotation_archive")
         for root in wanted.roots:
@@ -102,7 +117,23 @@ def _read(wanted: Wanted) -> list[stanzas.Stanza]:
                     f"log_rotation_archive is {wanted.archive}, which lies in {root} of log_rotation_roots: "
                     "name a directory outside, or archived logs would be taken for logs."
                 )
+        _refuse_sealed(wanted.archive)
     return declared
+
+
+def _refuse_sealed(archive: str) -> None:
+    """Refuse an archive that logrotate.service, whose lastaction moves files there, has not got.
+
+    Debian's unit says PrivateTmp, so that what it writes to /tmp or /var/tmp is gone when it ends, and
+    ProtectSystem.
+    """
+    real = os.path.realpath(archive)
+    for folder in SEALED:
+        if paths.below(real, folder):
+            raise ConfigurationError(
+                f"log_rotation_archive is {archive}, and {folder} is private to or read-only for "
+                "logrotate.service: name a directory such as /srv/log-archive."
+            )
 
 
 def _refuse_full_disk(place: install.Place) -> None:

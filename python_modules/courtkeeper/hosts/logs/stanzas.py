@@ -7,6 +7,7 @@ library's `keep` compresses, archives and removes by age, called by `lastaction`
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shlex
@@ -209,7 +210,8 @@ def _refuse_odd_paths(stanza: Stanza, roots: Sequence[str], where: str) -> None:
     """Refuse paths outside the roots and patterns that would find rotated files again."""
     for pattern in stanza.paths:
         directory = paths.fixed_part(pattern)
-        paths.refuse_outside(pattern, directory, roots, f"{where}.paths", "log_rotation_roots")
+        for folder in [directory, *glob.glob(pattern.rpartition("/")[0])]:  # noqa: PTH207 - a whole path
+            paths.refuse_outside(pattern, folder, roots, f"{where}.paths", "log_rotation_roots")
         name = pattern.rpartition("/")[2]
         sample = re.sub(r"\[[^]]*\]|[*?]", "x", name)
         if name in {"", "*"} or any(
@@ -261,13 +263,13 @@ def render(stanza: Stanza, *, keeper: str, archived: bool) -> str:
 
     `keeper` is the Python that has the library. Where files are archived, logrotate itself removes none:
     it could not wait for the archive. Otherwise its maxage holds even on a host that lost the library.
+    What /etc/logrotate.conf may say for all stanzas is taken back where it would decide otherwise.
     """
     lines = [
         stanza.frequency, "dateext", "dateformat -%Y%m%d-%H%M%S", "nocompress", "rotate -1",
         "missingok", "notifempty", "nocopy", "noolddir", "nomail", "sharedscripts",
+        "minsize 0", "minage 0", f"maxage {0 if archived else stanza.keep_days}",
     ]  # fmt: skip
-    if not archived:
-        lines.append(f"maxage {stanza.keep_days}")
     if stanza.max_size_mib:
         lines.append(f"maxsize {stanza.max_size_mib}M")
     if stanza.su:

@@ -32,14 +32,19 @@ class FakeService:
 
     def __init__(self, file: Path, served: Path) -> None:
         self.file, self.served = file, served
-        self.runs, self.deaf, self.refuses, self.reloads = True, False, False, 0
+        self.runs, self.deaf, self.refuses, self.dies, self.reloads = True, False, False, False, 0
 
     def reload(self, _unit: str = "") -> None:
         self.reloads += 1
-        if self.refuses:
+        if self.refuses or not self.runs:
             raise commands.CommandError("systemctl failed: no.")
+        self.runs = not self.dies
         if not self.deaf:
             self.served.write_bytes(self.file.read_bytes())
+
+    def revive(self, _unit: str) -> None:
+        self.runs, self.dies = True, False
+        self.reload()
 
 
 class Killed(BaseException):
@@ -68,9 +73,15 @@ class Case(msgspec.Struct):
         return self.service.served.read_bytes() == made.fullchain + made.key
 
     def litter(self) -> list[Path]:
-        return [path for path in self.directory.rglob("*") if path.is_file()] + list(
-            self.file.parent.glob(".*")
-        )
+        kept = [path for path in self.directory.rglob("*") if path.is_file() and path.parent != self.replaced]
+        return kept + list(self.file.parent.glob(".*"))
+
+    @property
+    def replaced(self) -> Path:
+        return self.directory / "replaced"
+
+    def look(self, made: certificates.Made) -> deploy.Plan:
+        return deploy.look(self.directory, self.wanted, self.target, *lineage(made))
 
 
 @pytest.fixture
@@ -94,6 +105,7 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: certificates.M
         path.chmod(0o640)
     service = FakeService(file, served)
     monkeypatch.setattr(services, "reload", service.reload)
+    monkeypatch.setattr(services, "revive", service.revive)
     monkeypatch.setattr(services, "is_active", lambda _unit: service.runs)
     with certificates.serving(served) as port:
         target = Deploy(
@@ -116,6 +128,89 @@ def test_a_new_chain_is_taken_and_the_second_run_does_nothing(case: Case, after:
     assert case.litter() == []
     assert case.run(after) is None
     assert case.service.reloads == 1
+
+
+def test_what_certbot_did_not_make_is_kept_for_good(case: Case, after: certificates.Made) -> None:
+    for _ in range(2):  # as when the first deployment fails
+        outcome = case.run(after)
+        case.file.write_bytes(case.old)
+    assert outcome is not None
+    assert outcome.finding is not None
+    assert outcome.finding.undo == f"the files before it are in {case.replaced}"
+    (kept,) = case.replaced.iterdir()
+    assert kept.read_bytes() == case.old
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_certbot_made_is_not_kept_twice(
+    case: Case, before: certificates.Made, after: certificates.Made
+) -> None:
+    archive = case.directory / "config/archive/www"
+    archive.mkdir(parents=True)
+    (archive / "fullchain1.pem").write_bytes(before.fullchain)
+    (archive / "privkey1.pem").write_bytes(before.key)
+    outcome = case.run(after)
+    assert outcome is not None
+    assert outcome.finding is not None
+    assert outcome.finding.undo == ""
+    assert not case.replaced.exists()
+
+
+def test_a_service_that_dies_of_its_certificate_is_started_again(
+    case: Case, after: certificates.Made
+) -> None:
+    case.service.dies = True
+    said = put_back(case, case.run(after))
+    assert "the old files are back and www was started again" in said
+    assert case.service.runs
+
+
+def test_a_service_that_cannot_be_asked_gets_its_old_chain_back(
+    case: Case, after: certificates.Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hangs(_unit: str) -> bool:
+        if case.file.read_bytes() != case.old:
+            raise commands.CommandError("systemctl did not end within 30 s and was stopped.")
+        return True
+
+    monkeypatch.setattr(services, "is_active", hangs)
+    assert "did not end within 30 s" in put_back(case, case.run(after))
+
+
+def test_what_does_not_answer_is_not_reloaded_and_not_ok(case: Case, after: certificates.Made) -> None:
+    case.run(after)
+    case.target = msgspec.structs.replace(case.target, serve=[Endpoint("127.0.0.1", 1)])
+    plan = case.look(after)
+    assert not plan.needed
+    assert plan.finding is not None
+    assert plan.finding.status is Status.UNKNOWN
+    assert "could not be seen: 127.0.0.1:1 does not answer TLS" in plan.finding.summary
+
+
+def test_a_service_that_does_not_run_is_said_so_at_every_run(case: Case, after: certificates.Made) -> None:
+    case.run(after)
+    case.service.runs = False
+    plan = case.look(after)
+    assert not plan.needed
+    assert plan.finding is not None
+    assert plan.finding.status is Status.UNKNOWN
+    assert "could not be seen: www does not run." in plan.finding.summary
+
+
+def test_old_files_that_cannot_be_put_back_are_kept_and_said(
+    case: Case, after: certificates.Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_snapshot: journal.Snapshot) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "put_back", full)
+        case.service.refuses = True
+        outcome = case.run(after)
+    assert outcome is not None
+    assert outcome.finding is not None
+    assert "could not be put back (No space left on device) and are kept in" in outcome.finding.summary
+    assert put_back(case, case.run(after))
 
 
 def test_a_mode_alone_is_set_without_a_reload(case: Case, after: certificates.Made) -> None:
@@ -235,6 +330,20 @@ def test_a_kill_at_any_step_loses_nothing(
     assert case.file.read_bytes() == after.fullchain + after.key
     assert case.litter() == []
     assert case.run(after) is None
+
+
+def test_a_kill_between_write_and_rename_leaves_no_key_beside_the_file(
+    case: Case, after: certificates.Made
+) -> None:
+    pid = os.fork()
+    if pid == 0:  # killed for good: nothing of Python cleans up
+        os.fsync = lambda _descriptor: os.kill(os.getpid(), 9)
+        state.write(case.file, b"a new key")
+    assert os.waitpid(pid, 0)[1] == 9
+    assert len(case.litter()) == 1
+    case.run(after)
+    assert case.serves(after)
+    assert case.litter() == []
 
 
 @pytest.mark.parametrize("step", STEPS[:-1])

@@ -52,6 +52,13 @@ def test_the_window_of_the_ca_overrides_the_fraction() -> None:
     assert not due.decide(old, now=NOW, limits=LIMITS, window=later, interval=DAY).due
 
 
+def test_no_window_puts_a_renewal_off_until_it_is_too_late() -> None:
+    late = due.Window(NOW + 300 * DAY, NOW + 301 * DAY)
+    for age, is_due in ((80 * DAY, False), (82 * DAY, True), (91 * DAY, True)):
+        decision = due.decide(leaf(90 * DAY, age), now=NOW, limits=LIMITS, window=late, interval=DAY)
+        assert decision.due is is_due
+
+
 def test_a_moment_before_the_next_run_is_due_now() -> None:
     fresh = leaf(90 * DAY, 1 * DAY)
     window = due.Window(NOW + 2 * HOUR, NOW + 3 * HOUR)
@@ -75,7 +82,7 @@ def test_the_wait_doubles_from_an_hour_to_a_day() -> None:
     waits = []
     for count in range(1, 8):
         made = tries(*[number * DAY for number in range(count, 0, -1)])
-        at = due.next_try(made, "a", per_day=100)
+        at = due.next_try(made, "a", now=NOW, per_day=100)
         assert at is not None
         waits.append((at - made[-1].at) / HOUR)
     assert waits == [1, 2, 4, 8, 16, 24, 24]
@@ -83,13 +90,17 @@ def test_the_wait_doubles_from_an_hour_to_a_day() -> None:
 
 def test_a_mended_request_and_a_success_need_no_wait() -> None:
     failed = tries(HOUR / 2)
-    assert due.next_try(failed, "a", per_day=5) == NOW + HOUR / 2
-    assert due.next_try(failed, "mended", per_day=5) is None
-    assert due.next_try([*failed, *tries(HOUR / 3, ok=True)], "a", per_day=5) is None
-    assert due.next_try([], "a", per_day=5) is None
+    assert due.next_try(failed, "a", now=NOW, per_day=5) == NOW + HOUR / 2
+    assert due.next_try(failed, "mended", now=NOW, per_day=5) is None
+    assert due.next_try([*failed, *tries(HOUR / 3, ok=True)], "a", now=NOW, per_day=5) is None
+    assert due.next_try([], "a", now=NOW, per_day=5) is None
 
 
 def test_all_tries_of_a_day_count_whatever_they_came_to() -> None:
     made = tries(5 * HOUR, 4 * HOUR, ok=True) + tries(3 * HOUR, request="b")
-    assert due.next_try(made, "c", per_day=3) == NOW + 19 * HOUR
-    assert due.next_try(made, "c", per_day=4) is None
+    assert due.next_try(made, "c", now=NOW, per_day=3) == NOW + 19 * HOUR
+    assert due.next_try(made, "c", now=NOW, per_day=4) is None
+
+
+def test_tries_of_a_clock_that_was_ahead_do_not_count() -> None:
+    assert due.next_try(tries(-400 * DAY), "a", now=NOW, per_day=1) is None

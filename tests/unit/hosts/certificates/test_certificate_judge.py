@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -125,6 +126,15 @@ def test_a_certificate_for_other_names_is_found(names: tuple[str, ...], wanted: 
     assert ("certificate.name" not in found) is fits
 
 
+def test_a_certificate_cannot_write_lines_of_its_own_into_a_finding() -> None:
+    odd = "\x1b[2Kall is well\n"
+    issuer = certificates.make(odd, ROOT, lifetime=1000 * DAY)
+    made = leaf(certificates.make(odd), names=(odd,))
+    for found in judged(made.pem + issuer.pem, names=("www.ck.test",)).values():
+        assert found.summary.isprintable()
+        assert str(found.observed).isprintable()
+
+
 def test_a_key_that_does_not_fit_or_is_open_to_all_is_found(tmp_path: Path) -> None:
     made, other = leaf(), leaf()
     key = tmp_path / "key"
@@ -161,6 +171,13 @@ def test_files_and_endpoints_are_watched_and_what_cannot_be_seen_is_not_ok(tmp_p
         ("certificate.expiry", "ok"),
         ("certificate.expiry", "unknown"),
     ]  # fmt: skip
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pem")
+    (found,) = watch.look(Watched(file=str(tmp_path / "pipe.pem")), now=NOW, limits=Limits(), roots=None)
+    assert found.status is Status.UNKNOWN
+    assert "is no regular file" in found.summary
 
 
 def test_the_served_chain_without_an_intermediate_is_found(tmp_path: Path) -> None:

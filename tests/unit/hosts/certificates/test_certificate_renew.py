@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result
+from courtkeeper.hosts import services
 from courtkeeper.hosts.certificates import renew, state
 from courtkeeper.hosts.certificates.settings import settings_from
 from support import certificates
@@ -34,11 +35,13 @@ class Host:
         certbot = home / "fake_certbot"
         certbot.write_text(FAKE_CERTBOT.format(home=home))
         certbot.chmod(0o755)
+        (home / "python").symlink_to(certbot)  # certbot is started by the Python beside it
         self.offer(NOW)
 
     def offer(self, start, **more) -> None:
         """Let the CA give a certificate of `start` next."""
-        made = certificates.make("www.ck.test", INTERMEDIATE, names=("www.ck.test",), start=start, **more)
+        more = {"names": ("www.ck.test",), **more}
+        made = certificates.make("www.ck.test", INTERMEDIATE, start=start, **more)
         for name, content in (
             ("fullchain", made.fullchain), ("cert", made.pem), ("chain", made.chain), ("privkey", made.key)
         ):  # fmt: skip
@@ -110,6 +113,41 @@ def test_a_damaged_lineage_is_issued_anew(host: Host) -> None:
     assert "cannot be used" in host.run(check=True).actions[0]
 
 
+def test_a_certificate_that_expired_is_given_to_no_service(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the CA is down and a person has put another certificate there, theirs stays."""
+    monkeypatch.setattr(services, "exists", lambda _unit: True)
+    host.run()
+    emergency = certificates.make("www.ck.test", INTERMEDIATE, names=("www.ck.test",))
+    theirs = host.home / "theirs.pem"
+    theirs.write_bytes(emergency.pem)
+    (host.home / "down").touch()
+    host.now = NOW + 91 * DAY
+    result = host.run(www={"deploy": [{"service": "www", "fullchain": str(theirs)}]})
+    assert theirs.read_bytes() == emergency.pem
+    (found,) = [found for found in result.findings if found.id == "certificate.deploy"]
+    assert "www was left as it is: the www that is to be given to it expired" in found.summary
+
+
+def test_names_that_the_ca_adds_are_no_reason_to_issue_again(host: Host) -> None:
+    host.offer(NOW, names=("www.ck.test", "ck.test"))
+    host.run()
+    assert host.run().actions == []
+    (host.home / "state/state.json").unlink()
+    assert "its domains are others" in host.run(check=True).actions[0]
+
+
+def test_a_success_that_changed_nothing_is_none(host: Host) -> None:
+    """As where certbot cannot read its renewal/www.conf: it issues www-0001 and leaves www as it was."""
+    host.run()
+    result = host.run(force=["www"])
+    assert not result.changed
+    assert result.metrics["issued"] == 0
+    assert "certbot reported success and" in issue_finding(result)
+    assert "holds the old one" in issue_finding(result)
+
+
 def test_a_ca_that_is_down_is_asked_less_and_less_and_the_old_stays(host: Host) -> None:
     host.run()
     host.now = NOW + 61 * DAY
@@ -148,6 +186,7 @@ def test_a_try_counts_although_the_run_was_killed_in_it(host: Host, monkeypatch:
 
 def test_no_more_tries_a_day_than_allowed_even_if_they_succeed(host: Host) -> None:
     for _ in range(4):
+        host.offer(NOW)
         host.run(force=["www"], tries_per_day=3)
     assert host.calls == 3
     assert "it was tried enough" in issue_finding(host.run(force=["www"], tries_per_day=3))

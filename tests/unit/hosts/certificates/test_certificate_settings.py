@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.hosts import services
-from courtkeeper.hosts.certificates import preflight
+from courtkeeper.hosts.certificates import preflight, state
 from courtkeeper.hosts.certificates.settings import settings_from
 from support import certificates
 
@@ -48,6 +49,8 @@ def request(*certificates: dict[str, Any], **more: Any) -> dict[str, Any]:
         (request(WWW, directory_url="http://ca.test/dir"), "certificate_renewal_directory_url"),
         (request(WWW, force=["other"]), "certificate_renewal_force names other"),
         (request(WWW, limits={"warn": 0.5}), "in order"),
+        (request(WWW, tries_per_day=0), "certificate_renewal_tries_per_day must be at least 1"),
+        (request(WWW, interval_h=-1), "certificate_renewal_interval_h must be at least 0"),
         (request(watch=[{"file": "/a", "host": "b"}]), "either a file or a host"),
         (request(watch=[{"host": "b", "key": "/a"}]), "a key belongs to a file"),
     ],
@@ -84,7 +87,9 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def refuse(tmp_path: Path, certificate: dict[str, Any], **more: Any) -> None:
-    preflight.refuse(settings_from(request(certificate, state_directory=str(tmp_path / "state"), **more)))
+    preflight.refuse(
+        settings_from(request(certificate, **{"state_directory": str(tmp_path / "state")} | more))
+    )
 
 
 def test_a_host_that_has_all_is_not_refused(tmp_path: Path, deployed: dict[str, Any]) -> None:
@@ -134,6 +139,50 @@ def test_a_full_disk_a_missing_webroot_and_a_missing_bundle_are_refused(
         refuse(tmp_path, deployed | {"webroot": "/no/such"})
     with pytest.raises(ConfigurationError, match="certificate_renewal_ca_bundle: /no/such cannot be read"):
         refuse(tmp_path, deployed, ca_bundle="/no/such")
+
+
+def test_a_chain_file_that_holds_something_else_is_not_written_over(
+    tmp_path: Path, deployed: dict[str, Any]
+) -> None:
+    chain = tmp_path / "chain.pem"
+    asked = deployed | {"deploy": [deployed["deploy"][0] | {"chain": str(chain)}]}
+    chain.write_text("server { listen 443 ssl; }")
+    with pytest.raises(ConfigurationError, match=r"chain\.pem holds no PEM certificate; move it away"):
+        refuse(tmp_path, asked)
+    chain.write_bytes(b"")  # what a CA without an intermediate leaves
+    refuse(tmp_path, asked)
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(
+    tmp_path: Path, deployed: dict[str, Any]
+) -> None:
+    (tmp_path / "a.pem").unlink()
+    os.mkfifo(tmp_path / "a.pem")
+    with pytest.raises(ConfigurationError, match=r"a\.pem is not a file of its own"):
+        refuse(tmp_path, deployed)
+
+
+def test_one_file_by_two_names_is_refused(tmp_path: Path, deployed: dict[str, Any]) -> None:
+    (tmp_path / "alias").symlink_to(tmp_path)
+    again = deployed["deploy"][0] | {"fullchain": str(tmp_path / "alias/a.pem"), "key": ""}
+    with pytest.raises(ConfigurationError, match=r"writes .*a\.pem twice"):
+        refuse(tmp_path, deployed | {"deploy": [deployed["deploy"][0], again]})
+
+
+def test_a_state_directory_that_others_use_is_not_closed_to_them(
+    tmp_path: Path, deployed: dict[str, Any]
+) -> None:
+    theirs = tmp_path / "letsencrypt"
+    theirs.mkdir()
+    with state.alone(theirs):  # an empty one may be taken
+        pass
+    refuse(tmp_path, deployed, state_directory=str(theirs))
+    (theirs / ".lock").unlink()
+    (theirs / "live").mkdir()
+    with pytest.raises(ConfigurationError, match="letsencrypt holds what is not ours"):
+        refuse(tmp_path, deployed, state_directory=str(theirs))
+    with pytest.raises(ConfigurationError, match="relative is no absolute path"):
+        refuse(tmp_path, deployed, state_directory="relative")
 
 
 @pytest.mark.parametrize(
