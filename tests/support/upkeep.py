@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
+
 from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import Result
 from courtkeeper.postgres.upkeep.run import upkeep
 from courtkeeper.postgres.upkeep.settings import upkeep_settings_from
+
+Admin = psycopg.Connection[Any]
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = %s"
+
+
+def invalid(admin: Admin, table: str = "t") -> None:
+    """A table with an invalid index `<table>_n` and one row."""
+    admin.execute(f"CREATE TABLE {table} (n int); INSERT INTO {table} VALUES (1)")
+    admin.execute(f"CREATE INDEX {table}_n ON {table} (n)")
+    admin.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", [f"{table}_n"])
+
+
+def another(admin: Admin) -> Admin:
+    """One more connection like that one, in a transaction."""
+    return psycopg.connect(admin.info.dsn, password=admin.info.password)
 
 
 class Upkeep:

@@ -34,6 +34,9 @@ class Duty(Generic[Row]):
         (check,) = choose(names=[self.asks], thresholds=self.told.thresholds)
         return check
 
+    def prepare(self, context: Context) -> None:
+        """Refuse what the caller named and cannot be. Called before anything is changed."""
+
     def find(self, context: Context) -> Iterator[Task | Finding]:
         """Yield what is to be done, and as a finding what is only to be said."""
         if unable := self.check.unable(context.server):

@@ -87,7 +87,7 @@ def perform(
     after = measure(context, task)
     still = _again(context, duty, task)
     finding = _mended(task, before, after, seconds) if still is None else _of_no_avail(still, task, warnings)
-    state.finish(number, "done", seconds, after, "; ".join(warnings))
+    state.finish(number, "done", seconds, after)
     return Done(finding=finding, changed=True, seconds=seconds, before=before, after=after)
 
 
@@ -112,7 +112,7 @@ def refused(task: Task, error: psycopg.Error, remains: str = "") -> Finding:
         fix = "give the upkeep a longer window or statement timeout"
     elif isinstance(error, errors.InsufficientPrivilege):
         status, fix = Status.SKIPPED, "run the upkeep as the owner of the object or as a superuser"
-    elif isinstance(error, errors.IntegrityConstraintViolation):
+    elif isinstance(error, psycopg.IntegrityError):
         status = Status.CRIT
         fix = "courtkeeper check postgres --group data # counts the rows that break it; mend them first"
     elif isinstance(error, errors.DiskFull):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -15,7 +16,7 @@ from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_s
 from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.check import Context
 from courtkeeper.postgres.integrity import Progress, sentence, silent
-from courtkeeper.postgres.upkeep import disk
+from courtkeeper.postgres.upkeep import disk, sessions, snapshots
 from courtkeeper.postgres.upkeep.duties import DUTIES
 from courtkeeper.postgres.upkeep.duty import Duty, said
 from courtkeeper.postgres.upkeep.perform import Done, measure, perform, refused
@@ -99,17 +100,21 @@ class _Run:
         self.context, self.state, self.progress = context, state, progress
         self.check_mode, self.room = check_mode, room
         self.started = time.monotonic()
-        self.duties: dict[str, Duty[Any]] = {
-            kind.name: kind(told, state) for kind in DUTIES if told.wants(kind.name)
-        }
+        duties: list[Duty[Any]] = [kind(told, state) for kind in DUTIES if told.wants(kind.name)]
+        self.duties = {duty.check.id: duty for duty in duties}  # by the id of what they find
         self.so_far = Result(metrics={"actions_done": 0, "actions_deferred": 0, "bytes_freed": 0})
         self.so_far.details["tasks"] = []
         self.lines: list[str] = []
 
     def result(self) -> Result:
         """Do it all and return what was found and done."""
+        for duty in self.duties.values():
+            duty.prepare(self.context)
         self._install()
-        self.state_notes()
+        if not self.check_mode:
+            self.state.close_interrupted()
+        self._end_sessions()
+        self._snapshot()
         tasks = self._look()
         self._work(tasks)
         return self.finished()
@@ -131,17 +136,37 @@ class _Run:
         """Return what is left of the window."""
         return self.told.window_s - (time.monotonic() - self.started)
 
-    def state_notes(self) -> None:
-        """Take note of what a killed run left open."""
-        if not self.check_mode:
-            self.state.close_interrupted()
-
     def _install(self) -> None:
         if self.state.exists:
             return
         self._acted("make the schema courtkeeper for the upkeep's history and statistics snapshots")
         if not self.check_mode:
             self.state.install()
+
+    def _end_sessions(self) -> None:
+        """End the sessions of others that the caller wants ended: first, as they hold locks."""
+        told = self.told.terminate
+        for session in sessions.over(self.context, told):
+            if self.left_s <= 0:
+                return
+            if self.check_mode:
+                self._acted(sessions.plan(session))
+                self.so_far.findings.append(sessions.found(session, told))
+                continue
+            finding, ended = sessions.end(self.worker, session, told)
+            self.so_far.findings.append(finding)
+            if ended:
+                self._acted(sessions.plan(session))
+
+    def _snapshot(self) -> None:
+        """Copy the usage statistics where the last copy is old: before anything here adds to them."""
+        server = self.context.server
+        interval = timedelta(hours=self.told.snapshot_interval_h)
+        if self.state.exists and not snapshots.due(self.worker, server.now, interval):
+            return
+        self._acted("take a snapshot of the usage statistics")
+        if not self.check_mode:
+            snapshots.take(self.worker, server, timedelta(days=self.told.snapshot_keep_days))
 
     def _acted(self, text: str) -> None:
         self.so_far.actions.append(text)
@@ -231,7 +256,7 @@ class _Run:
             self.worker,
             self.context,
             self.state,
-            self.duties[task.duty],
+            self.duties[task.found.id],
             task,
             timeout_s=min(self.told.statement_timeout_s, self.left_s),
         )

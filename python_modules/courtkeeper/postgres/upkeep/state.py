@@ -98,8 +98,8 @@ class State:
     def begin(self, task: Task, before: Mapping[str, int]) -> int:
         """Note that a task is begun; return the number of the note."""
         row = self._connection.execute(
-            "INSERT INTO courtkeeper.upkeep_history (action, object, bytes, before, statements, undo) "
-            "VALUES (%s, %s, %s, %s, %s, %s) RETURNING id",
+            "INSERT INTO courtkeeper.upkeep_history (action, object, bytes, before, statements, undo, note) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
             [
                 task.kind,
                 task.subject,
@@ -107,18 +107,44 @@ class State:
                 Jsonb(dict(before)),
                 list(task.statements),
                 task.undo,
+                task.note,
             ],
         ).fetchone()
         assert row is not None  # noqa: S101 # RETURNING of one row
         return int(row[0])
 
-    def finish(self, number: int, outcome: str, seconds: float, after: Mapping[str, int], note: str) -> None:
-        """Note how a task ended."""
+    def finish(
+        self, number: int, outcome: str, seconds: float, after: Mapping[str, int], problem: str = ""
+    ) -> None:
+        """Note how a task ended, and what the problem was where it failed."""
         self._connection.execute(
-            "UPDATE courtkeeper.upkeep_history SET outcome = %s, seconds = %s, after = %s, note = %s "
-            "WHERE id = %s",
-            [outcome, round(seconds, 3), Jsonb(dict(after)), note, number],
+            "UPDATE courtkeeper.upkeep_history SET outcome = %s, seconds = %s, after = %s, "
+            "note = concat_ws('; ', nullif(note, ''), nullif(%s, '')) WHERE id = %s",
+            [outcome, round(seconds, 3), Jsonb(dict(after)), problem, number],
         )
+
+    def done_since(self, action: str, note: str, since: tuple[str, str]) -> set[str]:
+        """Return on what `action` was done with `note` after the last `since` (action, object)."""
+        if not self.exists:
+            return set()
+        rows = self._connection.execute(
+            "SELECT object FROM courtkeeper.upkeep_history WHERE action = %s AND note = %s "
+            "AND outcome = 'done' AND id > coalesce((SELECT max(id) FROM courtkeeper.upkeep_history "
+            "WHERE action = %s AND object = %s AND outcome = 'done'), 0)",
+            [action, note, *since],
+        )
+        return {name for (name,) in rows}
+
+    def did(self, action: str, name: str) -> bool:
+        """Return whether `action` was ever done on the object `name`, with or without its schema."""
+        if not self.exists:
+            return False
+        row = self._connection.execute(
+            "SELECT FROM courtkeeper.upkeep_history WHERE action = %s AND outcome = 'done' "
+            "AND (object = %s OR right(object, length(%s) + 1) = '.' || %s) LIMIT 1",
+            [action, name, name, name],
+        ).fetchone()
+        return row is not None
 
     def _installed(self) -> int | None:
         """Return the version of the schema that is there; None where there is none of ours.

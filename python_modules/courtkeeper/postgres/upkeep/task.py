@@ -32,10 +32,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     `kind` is what its speed is known by, `relation` whose size is measured (empty: nothing's), `disk` how
     many bytes it takes for each byte of the relation while it runs. A lower `rank` is more urgent. `needs`
-    are the keys of tasks that must have been done before; `help` is what to do where it is of no avail.
+    are the keys of tasks that must have been done before; `help` is what to do where it is of no
+    avail, `note` what the history is to hold beside it.
     """
 
-    duty: str
     kind: str
     rank: int
     text: str
@@ -45,6 +45,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     disk: float = 0.0
     undo: str = NOTHING_TO_UNDO
     help: str = ""
+    note: str = ""
     needs: tuple[tuple[str, str], ...] = ()
     program: tuple[str, ...] = ()
 

@@ -1,11 +1,11 @@
-"""Indexes: what a failed build left behind, and bloat that was measured."""
+"""Indexes: what a failed build left behind is built again or dropped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from courtkeeper.findings import Finding
-from courtkeeper.postgres.check import Context
+from courtkeeper.postgres.check import Context, choose, fetch
 from courtkeeper.postgres.checks.indexes.invalid import InvalidIndex
 from courtkeeper.postgres.upkeep.duty import Duty
 from courtkeeper.postgres.upkeep.task import Task
@@ -21,7 +21,6 @@ class InvalidIndexes(Duty[InvalidIndex]):
         """Both without a lock that readers or writers wait for."""
         if row.replaces:
             return Task(
-                duty=self.name,
                 kind="drop_index",
                 rank=1,
                 text=f"drop {row.index_name}, a leftover of REINDEX CONCURRENTLY",
@@ -31,7 +30,6 @@ class InvalidIndexes(Duty[InvalidIndex]):
                 undo=f"-- nothing to take back: {row.replaces} has the same definition",
             )
         return Task(
-            duty=self.name,
             kind="reindex",
             rank=2,
             text=f"build the invalid index {row.index_name} again",
@@ -44,6 +42,13 @@ class InvalidIndexes(Duty[InvalidIndex]):
     def leftovers(self, context: Context, task: Task) -> list[str]:
         """Return how to drop what a failed rebuild of this index left, and nobody else's."""
         return dropping_leftovers(self.rows(context), task.subject)
+
+
+def leftovers_of(context: Context, name: str) -> list[str]:
+    """Return how to drop what a failed rebuild of the index `name` left."""
+    (check,) = choose(names=["indexes.invalid"])
+    with context.connection.transaction():
+        return dropping_leftovers(fetch(context, check), name)
 
 
 def dropping_leftovers(rows: Sequence[InvalidIndex], name: str) -> list[str]:

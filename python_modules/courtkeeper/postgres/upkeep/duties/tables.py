@@ -92,7 +92,6 @@ class Vacuum(Duty[DeadTable]):
     def task(self, row: DeadTable, finding: Finding) -> Task:
         """It takes no lock that readers or writers wait for."""
         return Task(
-            duty=self.name,
             kind="vacuum",
             rank=3,
             text=f"vacuum {row.table_name} ({row.dead_rows:,} dead rows)",
@@ -117,7 +116,6 @@ class Statistics(Duty[StaleTable]):
         """It reads a sample."""
         why = "never analyzed" if row.is_missing else f"{row.changed_rows:,} rows changed"
         return Task(
-            duty=self.name,
             kind="analyze",
             rank=4,
             text=f"analyze {row.table_name} ({why})",
@@ -145,7 +143,6 @@ class Freeze(Duty[UnfrozenTable]):
     def task(self, row: UnfrozenTable, finding: Finding) -> Task:
         """Nothing is more urgent: in the end the server would take no writes at all."""
         return Task(
-            duty=self.name,
             kind="freeze",
             rank=0,
             text=f"vacuum and freeze {row.name} ({row.used:.0f} % of autovacuum_freeze_max_age)",
