@@ -140,6 +140,8 @@ class TestState:
         upkeep(duties=["sequences"])
         with psycopg.connect(database_dsn) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):
             other.execute("SELECT * FROM courtkeeper.upkeep_history")
+        with psycopg.connect(database_dsn) as other:  # whose name is that of the schema
+            assert other.execute("SELECT current_schema()").fetchone() == ("public",)
         with pytest.raises(ConfigurationError, match="belongs to another role"):
             Upkeep(database_dsn)(duties=["sequences"])
 
