@@ -48,12 +48,13 @@ def ask(
 
 
 def bound(context: Context, timeout_s: float | None) -> None:
-    """Prepare the transaction at hand: row security off, and `timeout_s` for each statement."""
-    context.connection.execute("SET LOCAL row_security = off")
-    if timeout_s is not None:
-        context.connection.execute(
-            "SELECT set_config('statement_timeout', %s, true)", [str(max(1, round(timeout_s * 1000)))]
-        )
+    """Prepare the transaction at hand: row security and JIT off, and `timeout_s` for each statement."""
+    timeout_ms = None if timeout_s is None else str(max(1, round(timeout_s * 1000)))
+    context.connection.execute(
+        "SELECT set_config('row_security', 'off', true), set_config('jit', 'off', true), "
+        "set_config('statement_timeout', coalesce(%s, current_setting('statement_timeout')), true)",
+        [timeout_ms],
+    )
 
 
 def unanswered(context: Context, error: psycopg.Error) -> Unanswered:

@@ -98,7 +98,7 @@ class Bloat(Check[Swollen]):
             f"{waste:.0f} % of {row.name} ({size(row.bytes)}) is bloat: "
             f"{size(row.bytes * waste / 100)} that every read and backup pays for.",
             observed=round(waste, 1),
-            threshold=self.limit[status],
+            threshold=self.limit.get(status),
             unit="%",
             fix=self.mend(row),
         )

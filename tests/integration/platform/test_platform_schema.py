@@ -368,7 +368,7 @@ class TestApplicationTables:
 
 class TestMigrations:
     def test_current_is_head(self, database_dsn: str) -> None:
-        assert schema.current(database_dsn) == schema.head() == "0001"
+        assert schema.current(database_dsn) == schema.head() == "0002"
 
     def test_a_second_migration_does_nothing(self, database_dsn: str, postgres: Server) -> None:
         assert schema.migrate(postgres.admin_dsn_for(database_dsn)) == []
@@ -393,6 +393,6 @@ class TestMigrations:
             schema.migrate(dsn)
         assert schema.current(dsn) is None
         monkeypatch.undo()
-        assert schema.migrate(dsn) == ["0001"]
+        assert schema.migrate(dsn) == ["0001", "0002"]
         with psycopg.connect(postgres.admin_dsn, autocommit=True) as admin:
             admin.execute("DROP DATABASE half")

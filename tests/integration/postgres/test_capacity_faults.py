@@ -238,3 +238,10 @@ class TestOnAServerOfItsOwn:
         self.restart(server)
         read()  # warms
         assert read().status is Status.OK
+
+
+@pytest.mark.parametrize("name", [name for name in GROUP if name != "table_bloat"])
+def test_limits_at_their_least_break_no_check(ask: Any, name: str) -> None:
+    (check,) = choose(names=[f"capacity.{name}"])
+    findings = ask(f"capacity.{name}", **dict.fromkeys(check.limits, 0))
+    assert Status.UNKNOWN not in {finding.status for finding in findings}, findings

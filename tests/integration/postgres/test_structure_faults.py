@@ -59,7 +59,7 @@ class TestForeignKeyWithoutIndex:
         admin.execute(
             "CREATE TABLE child (id int PRIMARY KEY, x int, y int, FOREIGN KEY (x, y) REFERENCES parent)"
         )
-        admin.execute("CREATE INDEX ON child (y)")  # leads with one of the two only
+        admin.execute("CREATE INDEX ON child (y, id)")  # leads with one of the two only
         finding = only(ask("structure.foreign_key_index"))
         assert (finding.status, finding.subject) == (Status.WARN, "public.child.child_x_y_fkey")
         assert "begins with x, y" in finding.summary

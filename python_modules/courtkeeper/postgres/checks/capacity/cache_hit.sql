@@ -7,5 +7,5 @@ SELECT format('%I', d.datname) AS database_name,
        (pg_size_bytes(current_setting('shared_buffers')) * 2 / 1024)::bigint AS twice_kb
   FROM pg_stat_database d
  WHERE d.datname = current_database()
-   AND d.blks_hit + d.blks_read >= :min_blocks
+   AND d.blks_hit + d.blks_read >= greatest(:min_blocks, 1)
    AND 100.0 * d.blks_hit < :warn * (d.blks_hit + d.blks_read)

@@ -41,7 +41,7 @@ class Connections(Check[Crowd]):
             f"{row.held} of {row.usable} connections are taken; {row.role_name} has {row.role_held} of them, "
             f"{row.role_idle} idle.",
             observed=row.used,
-            threshold=self.limit[status],
+            threshold=self.limit.get(status),
             unit="%",
             fix=f"ALTER SYSTEM SET max_connections = {2 * row.highest}; SELECT pg_reload_conf(); "
             "-- takes effect at the next restart; better: a pool, and an end to idle ones",

@@ -43,7 +43,7 @@ class Freeze(Check[UnfrozenTable]):
             f"The {kind} {row.name} has unfrozen rows of {row.age:,} transactions ago, {row.used:.1f} % of "
             f"the {row.highest:,} at which autovacuum freezes it by force{others}.",
             observed=row.used,
-            threshold=self.limit[status],
+            threshold=self.limit.get(status),
             unit="%",
             fix=f"VACUUM (FREEZE); -- connected to {row.name}"
             if row.is_database

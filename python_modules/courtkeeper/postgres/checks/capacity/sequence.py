@@ -53,7 +53,7 @@ class SequenceExhaustion(Check[FullSequence]):
             f"The sequence {row.sequence_name} has used {used:.1f} % of what {row.table_name}."
             f"{row.column_name} ({row.type_name}) can hold: {row.highest - row.last_value:,} are left.",
             observed=round(used, 2),
-            threshold=self.limit[status],
+            threshold=self.limit.get(status),
             unit="%",
             fix=f"ALTER SEQUENCE {row.sequence_name} AS bigint; "
             f"ALTER TABLE {row.table_name} ALTER COLUMN {row.column_name} TYPE bigint; "

@@ -9,7 +9,8 @@ WITH big AS MATERIALIZED (
      WHERE c.relkind IN ('r', 'm')
        AND c.relpersistence <> 't'
        AND c.relpages * current_setting('block_size')::bigint > :min_mb * 1048576
-       AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)
+       AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace,
+                                 'information_schema'::regnamespace)
 ), width AS (
     SELECT b.oid,
            sum((1 - coalesce(s.null_frac, 0)) * coalesce(s.avg_width, 0)) AS bytes,

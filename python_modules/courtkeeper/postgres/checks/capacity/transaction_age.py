@@ -37,7 +37,7 @@ class TransactionAge(Check[OldDatabase]):
             f"The oldest transaction id of {row.database_name} is {row.age:,} transactions old: after "
             f"{row.remaining:,} more the server takes no writes.",
             observed=row.age,
-            threshold=self.limit[status],
+            threshold=self.limit.get(status),
             unit="transactions",
             fix=f"VACUUM (FREEZE); -- connected to {row.database_name}; first end what holds old "
             "transactions (activity)",

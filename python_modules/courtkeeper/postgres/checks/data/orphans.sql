@@ -47,7 +47,7 @@ WITH keys AS (
 )
 SELECT format('%s.%I', table_name, conname) AS name,
        table_name, parent_name, aside,
-       relkind = 'p' AS is_partitioned,
+       relkind <> 'p' AND relpages <= 128 AS is_small,
        format('SELECT count(*) OVER () AS orphans, key::text FROM (SELECT jsonb_build_array(%s) AS key FROM %s f WHERE %s%s) o',
               columns, child, lost,
               CASE WHEN half IS NOT NULL

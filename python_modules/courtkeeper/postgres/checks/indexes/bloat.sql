@@ -12,7 +12,8 @@ WITH big AS MATERIALIZED (
      WHERE i.indisvalid
        AND x.relpersistence <> 't'
        AND x.relpages * current_setting('block_size')::bigint > :min_mb * 1048576
-       AND x.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace)
+       AND x.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace,
+                                 'information_schema'::regnamespace)
 ), width AS (
     SELECT b.indexrelid,
            sum((1 - coalesce(s.null_frac, 0)) * coalesce(s.avg_width, 0)) AS bytes,
