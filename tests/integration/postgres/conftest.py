@@ -15,6 +15,7 @@ from courtkeeper.postgres.check import choose
 from courtkeeper.postgres.integrity import integrity
 from support.clusters import Cluster, cluster
 from support.postgres import Server
+from support.upkeep import Upkeep
 
 Ask = Callable[..., list[Finding]]
 
@@ -36,6 +37,12 @@ def ask(postgres: Server, database_dsn: str) -> Ask:
         return integrity(settings, choose(names=[name], thresholds=thresholds)).findings
 
     return asked
+
+
+@pytest.fixture
+def upkeep(postgres: Server, database_dsn: str) -> Upkeep:
+    """The upkeep of that database, as its owner."""
+    return Upkeep(postgres.admin_dsn_for(database_dsn))
 
 
 @pytest.fixture(scope="module")
