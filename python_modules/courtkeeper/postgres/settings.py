@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import ConfigurationError
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,12 +57,7 @@ def settings_from(given: Mapping[str, Any]) -> IntegritySettings:
 
     Raises ConfigurationError, naming the key, for what cannot be; nothing has been asked of a server yet.
     """
-    try:
-        settings = msgspec.convert(dict(given), IntegritySettings, strict=False)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at ")
-        name = where.strip("`").removeprefix("$").lstrip(".") or "the settings"
-        raise ConfigurationError(f"{name} cannot be: {what[0].lower()}{what[1:]}") from error
+    settings = _converted(given, IntegritySettings, "")
     _within("jobs", settings.jobs, 0, 256)
     _within("corruption_budget_s", settings.corruption_budget_s, 0, 7 * 86400)
     _within("lock_timeout_s", settings.lock_timeout_s, 0.001, 3600)
@@ -73,6 +71,23 @@ def settings_from(given: Mapping[str, Any]) -> IntegritySettings:
         _within(f"rules[{number}].limit", rule.limit, 1, 1000)
     _usable(settings.state_directory)
     return settings
+
+
+def database_from(given: Mapping[str, Any]) -> DatabaseSettings:
+    """Return where the database is. Raises ConfigurationError, naming the key, for what cannot be."""
+    settings = _converted(given, DatabaseSettings, "database.")
+    if not settings.name:
+        raise ConfigurationError("database.name is empty: name the database to check")
+    return settings
+
+
+def _converted(given: Mapping[str, Any], kind: type[Struct], prefix: str) -> Struct:
+    try:
+        return msgspec.convert(dict(given), kind, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        name = prefix + where.strip("`").removeprefix("$").lstrip(".") or "the settings"
+        raise ConfigurationError(f"{name} cannot be: {what[0].lower()}{what[1:]}") from error
 
 
 def _within(name: str, value: float, least: float, most: float) -> None:
