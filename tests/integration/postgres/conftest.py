@@ -13,6 +13,7 @@ from courtkeeper.findings import Finding
 from courtkeeper.postgres.check import choose
 from courtkeeper.postgres.integrity import integrity
 from support.postgres import Server
+from support.upkeep import Upkeep
 
 Ask = Callable[..., list[Finding]]
 
@@ -34,3 +35,9 @@ def ask(postgres: Server, database_dsn: str) -> Ask:
         return integrity(settings, choose(names=[name], thresholds=thresholds)).findings
 
     return asked
+
+
+@pytest.fixture
+def upkeep(postgres: Server, database_dsn: str) -> Upkeep:
+    """The upkeep of that database, as its owner."""
+    return Upkeep(postgres.admin_dsn_for(database_dsn))
