@@ -63,17 +63,21 @@ def named(plan: Sequence[Entry], names: Sequence[str], record: Record, connectio
     """
     known = {entry.index: entry for entry in plan}
     wrong = [name for name in names if name not in known]
-    gone = record.kept() if wrong else set()
+    kept = record.kept() if wrong else set()
     for name in wrong:
-        with connection.transaction():
-            row = connection.execute("SELECT to_regclass(%s) IS NULL", [name]).fetchone()
-        if not (name in gone and row and row[0]):
+        if name not in kept or _exists(connection, name):
             near = get_close_matches(name, list(known), 1, 0.6)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
             raise ConfigurationError(
                 f"drop_indexes names {name!r}, which is not in the plan of indexes to drop: {hint}"
             )
     return [known[name] for name in dict.fromkeys(names) if name in known]
+
+
+def _exists(connection: Connection, name: str) -> bool:
+    with connection.transaction():
+        row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name]).fetchone()
+    return bool(row and row[0])
 
 
 def drop(
