@@ -20,7 +20,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a database is. `host` may be the directory of a Unix socket; empty: libpq's default.
+    """Where a database is. `host` may be the directory of a Unix socket.
+
+    What is empty (the port: 0) libpq finds by itself: PGHOST, PGPORT, PGPASSWORD, ~/.pgpass, services.
 
     `options` are further words of libpq (sslmode, sslrootcert, …). No part of a message or an argv
     ever holds the password.
@@ -40,7 +42,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
             words = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value is not None}
             return cls(
                 host=words.pop("host", ""),
-                port=int(words.pop("port", "5432")),
+                port=int(words.pop("port", "0")),
                 user=words.pop("user", ""),
                 password=words.pop("password", ""),
                 name=words.pop("dbname", ""),
@@ -59,7 +61,8 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     def where(self) -> str:
         """`nba on 127.0.0.1:5432 as courtkeeper`, for messages."""
         user = f" as {self.user}" if self.user else ""
-        return f"{self.name or 'the default database'} on {self.host or 'the local socket'}:{self.port}{user}"
+        port = f":{self.port}" if self.port else ""
+        return f"{self.name or 'the default database'} on {self.host or 'the default host'}{port}{user}"
 
 
 def connect(
@@ -73,7 +76,7 @@ def connect(
     words = {
         **settings.options,
         "host": settings.host,
-        "port": str(settings.port),
+        "port": str(settings.port or ""),
         "dbname": settings.name,
         "user": settings.user,
         "password": settings.password,
@@ -84,7 +87,8 @@ def connect(
         " -c idle_in_transaction_session_timeout=300s -c timezone=UTC",
     }
     try:
-        return psycopg.connect(**words)  # type: ignore[arg-type] # strings that libpq knows
+        # An empty word would hide what libpq finds by itself.
+        return psycopg.connect(**{key: word for key, word in words.items() if word})  # type: ignore[arg-type] # strings that libpq knows
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
         raise _connection_problem(settings, error) from error
 
@@ -93,13 +97,17 @@ def _connection_problem(settings: DatabaseSettings, error: psycopg.Error) -> Cou
     text = " ".join(str(error).split())
     if "password authentication failed" in text or "no password supplied" in text:
         return ConfigurationError(
-            f"the database refuses the password of {settings.user} ({settings.where}): "
-            "set the right one in the inventory's secrets"
+            f"the database refuses the password of {settings.user or 'the role'} ({settings.where}): "
+            "set the right one in the inventory's secrets, in PGPASSWORD or in ~/.pgpass"
         )
     if isinstance(error, errors.InvalidCatalogName) or f'database "{settings.name}" does not exist' in text:
         return ConfigurationError(f"there is no database {settings.where}: create it or mend its name")
     if 'role "' in text and "does not exist" in text:
         return ConfigurationError(f"the server knows no such role ({settings.where}): create it or mend it")
+    if "permission denied for database" in text:
+        return ConfigurationError(
+            f"the role may not connect ({settings.where}): GRANT CONNECT ON DATABASE to it, or name another"
+        )
     if "Peer authentication failed" in text or "no pg_hba.conf entry" in text:
         return ConfigurationError(
             f"the server lets nobody in this way ({settings.where}): mend pg_hba.conf, the user or the host"

@@ -76,7 +76,7 @@ def postgres_server(
         passwords = database.Passwords(*(secrets.token_urlsafe(24) for _ in range(3)))
         postgres.initialise(passwords.admin)
         try:
-            _start(postgres)
+            start(postgres)
             yield _prepare(postgres, passwords)
         finally:
             if identity := postgres.running():
@@ -103,7 +103,8 @@ def drop_database(server: Server, dsn: str) -> None:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def _start(postgres: Postgres) -> None:
+def start(postgres: Postgres) -> None:
+    """Start a server and wait until it answers."""
     identity = postgres.start()
     deadline = time.monotonic() + postgres.start_timeout_s
     dsn = database.Address("127.0.0.1", postgres.port).dsn(ADMIN, "", "postgres")

@@ -12,6 +12,7 @@ from courtkeeper.findings import ConfigurationError, CourtkeeperError
 
 FAILED = 1
 MISUSED = 2
+CRITICAL = 3
 INTERRUPTED = 130
 
 # What came from outside (a feed, a host) must not steer the terminal.

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from courtkeeper.cli import findings
 from courtkeeper.cli.common import printable
-from courtkeeper.findings import Status, by_severity
 from courtkeeper.runner.options import RunOptions, shown
 from courtkeeper.runner.progress import Progress
 from courtkeeper.runner.record import RunRecord, RunStatus
@@ -23,17 +23,6 @@ if TYPE_CHECKING:
 _LINE_EVERY_S = 5.0
 _MOST_OK_ROWS = 12
 _MOST_ACTIONS = 20
-_COLOURS = {
-    "OK": "green",
-    "WARN": "yellow",
-    "CRIT": "bold red",
-    "UNKNOWN": "yellow",
-    "SKIPPED": "yellow",
-    "FAILED": "bold red",
-    "REFUSED": "bold red",
-    "CANCELLED": "yellow",
-    "TIMEOUT": "bold red",
-}
 
 
 @contextlib.contextmanager
@@ -104,12 +93,12 @@ def show(done: CompletedRun, root: Path) -> None:
     console = Console(highlight=False, soft_wrap=False)
     record = done.record
     _verdict(console, record)
-    _findings(console, record)
+    findings.show(console, (h.finding for h in record.findings), most_ok=_MOST_OK_ROWS)
     _actions(console, record)
     page = done.report or done.directory / "run.json"
-    _say(console, f"{'Report' if done.report else 'Record'}: {shown(page.resolve(), root)}")
+    findings.line(console, f"{'Report' if done.report else 'Record'}: {shown(page.resolve(), root)}")
     if done.report_error:
-        _say(console, f"The report could not be written: {done.report_error}")
+        findings.line(console, f"The report could not be written: {done.report_error}")
 
 
 def verdict_word(record: RunRecord) -> str:
@@ -128,54 +117,21 @@ def _verdict(console: Console, record: RunRecord) -> None:
         parts.append("changed")
     elif record.status is RunStatus.OK:
         parts.append("nothing changed")
-    parts += [_count(record), f"{record.duration_s:.1f} s"]
-    line = Text.assemble((word, _COLOURS.get(word, "bold")), f"  {', '.join(part for part in parts if part)}")
+    parts += [findings.counted(h.finding for h in record.findings), f"{record.duration_s:.1f} s"]
+    line = Text.assemble(
+        (word, findings.COLOURS.get(word, "bold")), f"  {', '.join(part for part in parts if part)}"
+    )
     console.print(line)
     for sentence in filter(None, [record.message, *record.summaries]):
-        _say(console, sentence)
-
-
-def _count(record: RunRecord) -> str:
-    if not record.findings:
-        return "no findings"
-    counts = {status: sum(h.finding.status is status for h in record.findings) for status in Status}
-    order = (Status.CRIT, Status.WARN, Status.UNKNOWN, Status.SKIPPED, Status.OK)
-    return "findings: " + " ".join(f"{counts[status]} {status.name}" for status in order if counts[status])
-
-
-def _findings(console: Console, record: RunRecord) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    ordered = by_severity(h.finding for h in record.findings)
-    good = [finding for finding in ordered if finding.status is Status.OK]
-    rows = [finding for finding in ordered if finding.status is not Status.OK] + good[:_MOST_OK_ROWS]
-    if not rows:
-        return
-    table = Table("Status", "Subject", "Summary", "What would mend it", box=None, pad_edge=False)
-    table.columns[0].no_wrap = True
-    for finding in rows:
-        word = finding.status.name
-        mend = f"done: {finding.applied}" if finding.applied else finding.fix
-        cells = (finding.subject, finding.summary, mend)
-        table.add_row(Text(word, _COLOURS.get(word, "")), *(Text(printable(cell)) for cell in cells))
-    console.print()
-    console.print(table)
-    if len(good) > _MOST_OK_ROWS:
-        _say(console, f"and {len(good) - _MOST_OK_ROWS} more that are OK")
-    console.print()
+        findings.line(console, sentence)
 
 
 def _actions(console: Console, record: RunRecord) -> None:
     if not record.actions:
         return
     # An action of check mode says itself that it would be: the heading is all that differs.
-    _say(console, f"{'Would do' if record.check else 'Done'} ({len(record.actions)}):")
+    findings.line(console, f"{'Would do' if record.check else 'Done'} ({len(record.actions)}):")
     for action in record.actions[:_MOST_ACTIONS]:
-        _say(console, f"  {action}")
+        findings.line(console, f"  {action}")
     if len(record.actions) > _MOST_ACTIONS:
-        _say(console, f"  and {len(record.actions) - _MOST_ACTIONS} more")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(printable(text), markup=False, soft_wrap=True)
+        findings.line(console, f"  and {len(record.actions) - _MOST_ACTIONS} more")

@@ -13,10 +13,11 @@ from importlib.resources.abc import Traversable
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
+import psycopg
 
 from courtkeeper.database import Connection, DatabaseSettings
 from courtkeeper.findings import ConfigurationError, Finding, Status
-from courtkeeper.postgres.server import Server
+from courtkeeper.postgres.server import GUARDED, Server
 from courtkeeper.postgres.settings import IntegritySettings
 
 GROUPS = (
@@ -32,6 +33,7 @@ GROUPS = (
 )
 
 Row = TypeVar("Row", bound=msgspec.Struct)
+Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -50,6 +52,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     preload: bool = False  # the extension must be in shared_preload_libraries as well
     monitor: bool = False  # rights of pg_monitor
     superuser: bool = False
+    view: str = ""  # one of server.GUARDED
     primary: bool = False
     statistics_days: float = 0
 
@@ -63,6 +66,11 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
             return f"the role {role} is no superuser", "run this check as a superuser"
         if self.monitor and not (server.monitor or server.superuser):
             return f"the role {role} may not read the server's statistics", f'GRANT pg_monitor TO "{role}";'
+        if self.view and self.view not in server.readable:
+            return f"the role {role} may not read {self.view}", (
+                f'GRANT SELECT ON {self.view} TO "{role}"; '
+                f'GRANT EXECUTE ON FUNCTION {GUARDED[self.view]} TO "{role}";'
+            )
         if self.primary and server.in_recovery:
             return "this is a replica", "run this check on the primary"
         age = server.statistics_age.total_seconds() / 86400
@@ -177,8 +185,13 @@ class Check(Generic[Row]):
 def fetch(context: Context, check: Check[Any]) -> list[Any]:
     """Return the rows of the check's statement as the structs it wants."""
     cursor = context.connection.execute(check.sql(context.server).encode(), check.parameters())
+    return structs(cursor, check.row)
+
+
+def structs(cursor: psycopg.Cursor[Any], kind: type[Kind]) -> list[Kind]:
+    """Return the rows of a statement as structs with the columns' names as fields."""
     names = [column.name for column in cursor.description or ()]
-    return [msgspec.convert(dict(zip(names, row, strict=True)), check.row, strict=False) for row in cursor]
+    return [msgspec.convert(dict(zip(names, row, strict=True)), kind, strict=False) for row in cursor]
 
 
 def quoted(*names: str) -> str:
@@ -198,10 +211,17 @@ def _folder(group: str) -> Traversable:
 
 
 @cache
+def text_of(group: str, name: str) -> str:
+    """Return the text of a `.sql` file of a group: `text_of("corruption", "amcheck.functions.sql")`."""
+    return (_folder(group) / name).read_text(encoding="utf-8")
+
+
+@cache
 def statement(group: str, name: str, version: int) -> str:
     """Return the statement of a check for a server of `version`: the newest that is not too new for it.
 
-    The file is plain SQL for psql (`psql -v warn=75 -f …`); its variables become psycopg's parameters.
+    The file is plain SQL for psql (`psql -v warn=75 -f …`); its variables (`:warn`, and `:'expected'` for
+    text) become psycopg's parameters.
     """
     found = -1
     chosen = f"{name}.sql"
@@ -209,8 +229,8 @@ def statement(group: str, name: str, version: int) -> str:
         match = re.fullmatch(rf"{re.escape(name)}\.pg(\d+)\.sql", entry.name)
         if match and found < int(match[1]) <= version:
             found, chosen = int(match[1]), entry.name
-    text = (_folder(group) / chosen).read_text(encoding="utf-8").replace("%", "%%")
-    return re.sub(r"(?<![:\w]):([a-z_]+)\b", r"%(\1)s", text)
+    text = text_of(group, chosen).replace("%", "%%")
+    return re.sub(r"(?<![:\w]):('?)([a-z_]+)\b\1", r"%(\2)s", text)
 
 
 @cache
@@ -250,6 +270,10 @@ def choose(
     chosen = []
     for full, (group, name, kind) in known.items():
         told = thresholds.get(full, {})
+        if not isinstance(told, Mapping):
+            raise ConfigurationError(
+                f"the thresholds of {full} are {told!r}: give names and numbers, such as {{warn: 75}}"
+            )
         _known(f"threshold of {full}", told, kind.limits)
         limits = {key: _number(f"{full}.{key}", value) for key, value in told.items()}
         if not (groups or names) or group in groups or full in names:

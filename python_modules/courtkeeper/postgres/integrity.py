@@ -64,7 +64,10 @@ def integrity(
                     result.findings.append(finding)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 raise _lost(settings, check, error, result) from error
-    result.findings = by_severity(result.findings)
+            except CourtkeeperError as error:
+                error.partial = error.partial or _sorted(result)
+                raise
+    _sorted(result)
     result.metrics["duration_s"] = round(time.monotonic() - started, 3)
     result.metrics["checks"] = len(checks)
     result.msg = sentence(server, result.findings)
@@ -114,7 +117,9 @@ def _not_done(check: Check[Any], server: Server, error: psycopg.Error) -> Findin
         status, why = Status.SKIPPED, "it took longer than its time"
         fix = "raise statement_timeout_s, or run it at a quieter time"
     elif isinstance(error, errors.InsufficientPrivilege):
-        status, fix = Status.SKIPPED, f'GRANT pg_monitor TO "{server.role}"; -- or more'
+        # Who has the rights of pg_monitor lacks those on somebody's data (the role came with version 14).
+        right = "pg_read_all_data" if server.monitor and server.version >= 14 else "pg_monitor"
+        status, fix = Status.SKIPPED, f'GRANT {right} TO "{server.role}"; -- or more'
     elif isinstance(error, psycopg.OperationalError):
         fix = "look into the server's log, mend what it says and check again"
     summary = f"{check.title.capitalize()} were not looked for: {why}."
@@ -129,9 +134,13 @@ def _lost(
         f"the connection to {settings.where} was lost while looking for {check.title}: "
         f"see whether the server still runs, then check again ({text})"
     )
-    result.findings = by_severity(result.findings)
-    lost.partial = result
+    lost.partial = _sorted(result)
     return lost
+
+
+def _sorted(result: Result) -> Result:
+    result.findings = by_severity(result.findings)
+    return result
 
 
 def sentence(server: Server, findings: Sequence[Finding]) -> str:

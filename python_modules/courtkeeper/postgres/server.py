@@ -11,6 +11,12 @@ from courtkeeper.findings import ConfigurationError
 
 OLDEST, NEWEST = 13, 18
 
+# Views that only a superuser may read unless granted, and the function that each calls as its reader.
+GUARDED = {
+    "pg_file_settings": "pg_show_all_file_settings()",
+    "pg_hba_file_rules": "pg_hba_file_rules()",
+}
+
 _FACTS = """
 SELECT current_setting('server_version_num')::int AS version_num,
        current_database() AS database,
@@ -22,12 +28,16 @@ SELECT current_setting('server_version_num')::int AS version_num,
        pg_has_role(current_user, 'pg_monitor', 'USAGE') AS monitor,
        (SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()) AS stats_reset,
        (SELECT coalesce(array_agg(extname::text), '{}') FROM pg_extension) AS extensions,
-       (SELECT coalesce(array_agg(name::text), '{}') FROM pg_available_extensions) AS available
+       (SELECT coalesce(array_agg(name::text), '{}') FROM pg_available_extensions) AS available,
+       (SELECT coalesce(array_agg(view), '{}')
+          FROM unnest(%(views)s::text[], %(functions)s::text[]) guarded (view, function)
+         WHERE has_table_privilege(view, 'SELECT')
+           AND has_function_privilege(function, 'EXECUTE')) AS readable
 """
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts of one server as one role sees them from one database."""
+    """Facts of one server as one role sees them from one database. `readable`: those of GUARDED."""
 
     version_num: int
     database: str
@@ -40,6 +50,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     stats_reset: datetime | None
     extensions: frozenset[str]
     available: frozenset[str]
+    readable: frozenset[str]
 
     @property
     def version(self) -> int:
@@ -55,7 +66,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 def look(connection: Connection) -> Server:
     """Ask the server what it is. Raises ConfigurationError for a version that we do not know."""
     with connection.transaction():
-        cursor = connection.execute(_FACTS)
+        cursor = connection.execute(_FACTS, {"views": list(GUARDED), "functions": list(GUARDED.values())})
         names = [column.name for column in cursor.description or ()]
         row = cursor.fetchone()
     server = msgspec.convert(dict(zip(names, row or (), strict=True)), Server)

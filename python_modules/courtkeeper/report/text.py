@@ -168,7 +168,8 @@ def sentence(text: str, limit: int = SENTENCE_LIMIT) -> str:
     stripped = clean(text.strip(), limit)
     if not stripped:
         return ""
-    ended = stripped if stripped[-1] in ".!?…:" else stripped + "."
+    # Nor behind a statement: what ends in a semicolon may be copied.
+    ended = stripped if stripped[-1] in ".!?…:;" else stripped + "."
     return ended[0].upper() + ended[1:]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import Finding
 from courtkeeper.postgres.check import choose
 from courtkeeper.postgres.integrity import integrity
+from support.clusters import Cluster, cluster
 from support.postgres import Server
 from support.upkeep import Upkeep
 
@@ -41,3 +43,11 @@ def ask(postgres: Server, database_dsn: str) -> Ask:
 def upkeep(postgres: Server, database_dsn: str) -> Upkeep:
     """The upkeep of that database, as its owner."""
     return Upkeep(postgres.admin_dsn_for(database_dsn))
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A bare cluster of a module's own about which no check has anything to say."""
+    directory: Path = tmp_path_factory.mktemp("sound")
+    with cluster(directory) as server:
+        yield server

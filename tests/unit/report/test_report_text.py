@@ -116,4 +116,5 @@ def test_long_names_may_break_but_only_at_their_joints():
 def test_sentence():
     assert text.sentence(" it broke") == "It broke."
     assert text.sentence("It broke!") == "It broke!"
+    assert text.sentence("REINDEX INDEX a;") == "REINDEX INDEX a;"
     assert text.sentence("") == ""
