@@ -15,7 +15,7 @@ import msgspec
 from courtkeeper.findings import CourtkeeperError, Finding, Result, Status
 from courtkeeper.hosts import services
 from courtkeeper.hosts.patching import apt, checks, gate, impact, parse, reboot
-from courtkeeper.hosts.patching.model import REBOOT, Change, Journal, Plan, Saved, convert, described
+from courtkeeper.hosts.patching.model import REBOOT, Change, Health, Journal, Plan, Saved, convert, described
 from courtkeeper.hosts.patching.plan import reboot_finding
 from courtkeeper.hosts.patching.rollback import go_back, undo_command
 from courtkeeper.hosts.patching.state import State, remaining
@@ -24,9 +24,10 @@ from courtkeeper.hosts.patching.state import State, remaining
 class Run:
     """One run: its plan, its journal, and what it has done so far."""
 
-    def __init__(self, plan: Plan, state: State, journal: Journal) -> None:
-        """Work on `plan`, which `journal` describes."""
+    def __init__(self, plan: Plan, health: Health, state: State, journal: Journal) -> None:
+        """Work on `plan`, which `journal` describes; `health` is what the gate asks for."""
         self.plan = plan
+        self.health = health
         self.state = state
         self.journal = journal
         self.result = Result()
@@ -43,28 +44,23 @@ class Run:
         self.state.note(self.journal)
 
 
-def apply_plan(request: dict[str, Any], *, keep: int, now: datetime, check: bool) -> Result:
+def apply_plan(
+    request: dict[str, Any], asked: dict[str, Any], *, keep: int, now: datetime, check: bool
+) -> Result:
     """Do what the plan `request` (as `make_plan` returned it) says, and nothing else.
 
+    `asked` is the health that the gate asks for; it is no part of the plan, which is shown and kept.
     `keep` saved package lists stay. `details` says whether the host is `healthy` and whether it waits
     for a `reboot`, after which this is called once more with the same plan. Raises CourtkeeperError
-    with what was done in `partial`; nothing was changed where it has none.
+    with what was done in `partial`; who gets none (a crash) knows nothing about the host's health.
     """
     plan = convert(request, Plan, "The plan")
+    health = convert(asked, Health, "The health asked for")
     if check:
         return _foreseen(plan)
     started = time.monotonic()
-    state = State(plan.state_directory)
-    state.make()
-    checks.wait_for_locks(plan.lock_timeout_s)
-    journal = state.journal()
-    if journal is None:
-        journal = _begin(plan, state, keep, now)
-    elif journal.phase == "upgrading" and plan.resume != journal.run:
-        raise CourtkeeperError(
-            f"The run of {journal.run} was interrupted after this plan was made: run again."
-        )
-    run = Run(plan, state, journal)
+    state = State(plan.state_directory, apt.architecture())
+    run = Run(plan, health, state, _journal(plan, state, keep, now))
     try:
         _work(run)
     except CourtkeeperError as error:
@@ -74,6 +70,30 @@ def apply_plan(request: dict[str, Any], *, keep: int, now: datetime, check: bool
         raise
     run.result.metrics["duration_s"] = round(time.monotonic() - started, 1)
     return run.result
+
+
+def _journal(plan: Plan, state: State, keep: int, now: datetime) -> Journal:
+    """Return the journal to work by: the one of the run that is to be finished, or a new one."""
+    journal = None
+    try:
+        state.make()
+        journal = state.journal()
+        checks.wait_for_locks(plan.lock_timeout_s)
+        if journal is None:
+            return _begin(plan, state, keep, now)
+        _refuse_another(journal, plan)
+    except CourtkeeperError as error:
+        # Nothing was changed: the host is as well as it was, unless a run lies on it half done.
+        error.partial = Result(details={"healthy": journal is None and not plan.resume})
+        raise
+    return journal
+
+
+def _refuse_another(journal: Journal, plan: Plan) -> None:
+    if journal.phase == "upgrading" and plan.resume != journal.run:
+        raise CourtkeeperError(
+            f"The run of {journal.run} was interrupted after this plan was made: run again."
+        )
 
 
 def _foreseen(plan: Plan) -> Result:
@@ -133,10 +153,17 @@ def _work(run: Run) -> None:
             _upgrade(run)
             _restart(run, started)
         except CourtkeeperError as error:
-            _back(run, str(error).removesuffix("."))
-    problems = gate.wait(journal.active, run.plan.health)
+            what = "upgrade" if journal.plan.changes else "restarts"
+            _back(run, f"the {what} failed: {str(error).removesuffix('.')}")
+    problems = gate.wait(journal.active, run.health)
+    if problems and journal.phase == "ill":
+        raise CourtkeeperError(
+            f"The host is still ill since the run of {journal.run} went back: {'; '.join(problems)}. Mend "
+            f"that and run again, or remove {run.state.directory}/journal.json to take the host as it is."
+        )
     if problems:
-        _back(run, "; ".join(problems))
+        what = "upgrade" if journal.plan.changes else "restarts"
+        _back(run, f"the gate failed after the {what}: {'; '.join(problems)}")
     run.result.findings.append(
         Finding(
             id="patching.gate",
@@ -213,20 +240,23 @@ def _restart(run: Run, started: dict[str, str]) -> None:
 
 
 def _back(run: Run, reason: str) -> None:
-    """Go back to the versions from before, gate again, and raise the error that tells of both."""
+    """Go back to the versions from before, gate again, and raise the error that tells of both.
+
+    A host that is still ill keeps its journal: a later run would else take what is dead for not wanted.
+    """
     run.phase("rolling_back", reason)
     plan = run.journal.plan
-    failed = f"after the {'upgrade' if plan.changes else 'restarts'}, {reason}"
+    failed = reason[:1].upper() + reason[1:]
     try:
         for action in go_back(plan, run.state, run.journal.active):
             run.did(action)
         _marks(run)
     except CourtkeeperError as error:
         raise CourtkeeperError(
-            f"The gate failed ({failed}), and going back failed: {str(error).removesuffix('.')}. "
+            f"{failed}. Going back failed, too: {str(error).removesuffix('.')}. "
             f"The list from before is {run.state.lists / run.journal.run}.json."
         ) from None
-    problems = gate.wait(run.journal.active, plan.health)
+    problems = gate.wait(run.journal.active, run.health)
     healthy = not problems
     run.result.details |= {"healthy": healthy, "reboot": False}
     run.result.findings.append(
@@ -235,16 +265,19 @@ def _back(run: Run, reason: str) -> None:
             subject="host",
             status=Status.CRIT,
             observed=reason,
-            summary=f"The gate failed: {failed}. "
+            summary=f"{failed}. "
             + ("Everything is well again after the way back." if healthy else "It still fails."),
             applied="; ".join(a for a in run.result.actions if a.startswith("Downgrade")),
             fix="look at the new version before the next run, or name it in os_patching_exclude",
         )
     )
-    run.state.close()
+    if healthy:
+        run.state.close()
+    else:
+        run.phase("ill", reason)
     after = "and everything is well again" if healthy else f"and still {'; '.join(problems)}"
     what = ", ".join(change.name for change in plan.changes if change.current) or "nothing"
-    raise CourtkeeperError(f"The gate failed: {failed}. Went back ({what}), {after}.")
+    raise CourtkeeperError(f"{failed}. Went back ({what}), {after}.")
 
 
 def _finish(run: Run) -> None:

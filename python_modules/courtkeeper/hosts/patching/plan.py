@@ -28,11 +28,11 @@ def make_plan(settings: Settings, *, now: datetime, check: bool) -> Result:
         raise CourtkeeperError("os_patching needs root on the host: set `become: true`.")
     window = checks.judge_window(settings.window, settings.time_zone, now)
     services.refuse_unknown(settings.health.services, "os_patching_services")
-    state = State(settings.state_directory)
+    state = State(settings.state_directory, apt.architecture())
     checks.wait_for_locks(settings.lock_timeout_s)
     journal = state.journal()
     if journal:
-        return _resumed(journal, state)
+        return _resumed(journal, state, check=check)
     if state.index_age_s(now.timestamp()) > settings.index_max_age_min * 60:
         apt.update()
         state.index_fetched()
@@ -41,7 +41,7 @@ def make_plan(settings: Settings, *, now: datetime, check: bool) -> Result:
     plan = _plan(settings, chosen.changes, hits, state)
     findings = [*chosen.findings, *_about(plan, shipped)]
     problems = _refusals(plan, settings, known, window, now) if plan.actions() else []
-    result = _result(plan, state, [*findings, *problems])
+    result = _result(plan, state, [*findings, *problems], check=check)
     bad = [finding for finding in problems if finding.status is Status.CRIT]
     if bad and not check:
         result.actions = []
@@ -102,7 +102,6 @@ def _plan(settings: Settings, changes: list[Change], hits: dict[str, list[str]],
         never_restart=settings.never_restart,
         reboot=settings.reboot,
         lock_timeout_s=settings.lock_timeout_s,
-        health=settings.health,
         state_directory=settings.state_directory,
     )
 
@@ -247,7 +246,7 @@ def _needs(plan: Plan, known: choice.Known) -> dict[str, int]:
     }
 
 
-def _resumed(journal: Journal, state: State) -> Result:
+def _resumed(journal: Journal, state: State, *, check: bool) -> Result:
     """Return the plan to finish what an earlier run began. A host left half done waits for no window."""
     installed = {name: package.version for name, package in apt.installed(apt.architecture()).items()}
     left = set(remaining(journal.plan, installed)) if journal.phase == "upgrading" else set()
@@ -263,13 +262,17 @@ def _resumed(journal: Journal, state: State) -> Result:
         subject=journal.run,
         status=Status.WARN,
         observed=journal.phase,
-        summary=f"The run of {journal.run} was interrupted while {journal.phase.replace('_', ' ')}.",
+        summary=(
+            f"The run of {journal.run} went back and left the host ill: {journal.reason}."
+            if journal.phase == "ill"
+            else f"The run of {journal.run} was interrupted while {journal.phase.replace('_', ' ')}."
+        ),
         fix="run os_patching: it finishes that run first",
     )
-    return _result(plan, state, [finding, *_about(plan, set())])
+    return _result(plan, state, [finding, *_about(plan, set())], check=check)
 
 
-def _result(plan: Plan, state: State, findings: list[Finding]) -> Result:
+def _result(plan: Plan, state: State, findings: list[Finding], *, check: bool) -> Result:
     actions = plan.actions()
     drained = state.drained.exists()
     security = sum(change.security for change in plan.changes)
@@ -277,7 +280,12 @@ def _result(plan: Plan, state: State, findings: list[Finding]) -> Result:
         findings=findings,
         actions=actions,
         metrics={"packages": len(plan.changes), "security_packages": security},
-        details={"plan": msgspec.to_builtins(plan), "work": bool(actions) or drained, "drained": drained},
+        details={
+            "plan": msgspec.to_builtins(plan),
+            "work": bool(actions) or drained,
+            "drained": drained,
+            "check": check,
+        },
         msg=(
             f"{len(plan.changes)} packages to upgrade, {security} of them for security; "
             f"{len(plan.restarts)} services to restart."

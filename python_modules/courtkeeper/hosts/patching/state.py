@@ -21,9 +21,10 @@ class State:
     Only root may look: an archive that lies here is installed when a run goes back.
     """
 
-    def __init__(self, directory: str) -> None:
-        """Work under `directory`, which need not exist yet."""
+    def __init__(self, directory: str, native: str) -> None:
+        """Work under `directory`, which need not exist yet, for packages of the architecture `native`."""
         self.directory = Path(directory)
+        self.native = native
         self.lists = self.directory / "lists"
         self.archives = self.directory / "archives"
         self._journal = self.directory / "journal.json"
@@ -90,12 +91,13 @@ class State:
 
     def archive(self, name: str, version: str) -> Path | None:
         """Return the archive of `name` in `version`, kept here or still in apt's cache."""
-        package = name.partition(":")[0]
+        package, _, foreign = name.partition(":")
         # apt writes the colon of an epoch as %3a in the name of a file.
-        pattern = f"{package}_{version.replace(':', '%3a')}_*.deb"
+        start = f"{package}_{version.replace(':', '%3a')}_"
         for directory in (self.archives, CACHE):
-            if found := sorted(directory.glob(pattern)):
-                return found[0]
+            for architecture in [foreign] if foreign else [self.native, "all"]:
+                if (path := directory / f"{start}{architecture}.deb").is_file():
+                    return path
         return None
 
     def keep_archives(self, wanted: list[tuple[str, str]], there: list[tuple[str, str]]) -> None:
