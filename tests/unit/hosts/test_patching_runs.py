@@ -12,8 +12,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from courtkeeper.findings import CourtkeeperError, Result
-from courtkeeper.hosts.patching import apply, apt, checks, gate, impact, reboot, rollback, state
+from courtkeeper.findings import CourtkeeperError, Result, Status
+from courtkeeper.hosts import services
+from courtkeeper.hosts.patching import (
+    apply,
+    apt,
+    checks,
+    gate,
+    impact,
+    needrestart,
+    reboot,
+    rollback,
+    state,
+)
 from courtkeeper.hosts.patching.model import Change, Health, Journal, Plan
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -32,6 +43,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> state.State:
     monkeypatch.setattr(impact, "units", lambda _names: {})
     monkeypatch.setattr(impact, "processes", list)
     monkeypatch.setattr(reboot, "reason", str)
+    monkeypatch.setattr(needrestart, "TOOL", tmp_path / "none")
     monkeypatch.setattr(apply, "go_back", lambda *_: ["Downgrade web 2 to 1"])
     found = state.State(str(tmp_path / "patching"), "amd64")
     found.make()
@@ -173,6 +185,34 @@ def test_the_archive_of_another_architecture_is_not_taken_for_the_hosts_own(
     assert kept.archive("libc6", "2:1") == kept.archives / "libc6_2%3a1_amd64.deb"
     assert kept.archive("libc6:i386", "2:1") == kept.archives / "libc6_2%3a1_i386.deb"
     assert kept.archive("tzdata", "1") == tmp_path / "tzdata_1_all.deb"
+
+
+def test_the_way_back_restarts_what_this_run_had_restarted_and_nothing_else(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = {"python.service": "active", "other.service": "active", "dead.service": "failed"}
+    monkeypatch.setattr(needrestart, "ask", lambda: needrestart.Advice(["python.service", "other.service"]))
+    monkeypatch.setattr(
+        impact, "units", lambda _names: {n: impact.Unit(a, "", "", "") for n, a in units.items()}
+    )
+    told: list[str] = []
+    monkeypatch.setattr(services, "restart", told.append)
+    rollback.go_back(Plan(), kept, list(units), {"python.service"})
+    assert told == ["python.service", "dead.service"]
+
+
+def test_a_needrestart_that_is_missing_or_fails_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(needrestart, "TOOL", tmp_path / "needrestart")
+    assert needrestart.not_asked(needrestart.ask()).status is Status.SKIPPED
+    needrestart.TOOL.write_text("#!/bin/sh\necho it broke >&2; exit 3\n")
+    needrestart.TOOL.chmod(0o755)
+    assert needrestart.not_asked(needrestart.ask()).summary.startswith(
+        "needrestart failed: it broke: a service"
+    )
+    needrestart.TOOL.write_text("#!/bin/sh\necho NEEDRESTART-SVC: x.service\n")
+    assert needrestart.ask() == needrestart.Advice(["x.service"])
 
 
 def test_an_undo_of_a_new_dependency_removes_it(kept: state.State) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from courtkeeper.findings import CourtkeeperError, Finding, Result, Status
 from courtkeeper.hosts import services
-from courtkeeper.hosts.patching import apt, checks, gate, impact, parse, reboot
+from courtkeeper.hosts.patching import apt, checks, gate, impact, needrestart, parse, reboot
 from courtkeeper.hosts.patching.model import REBOOT, Change, Health, Journal, Plan, Saved, convert, described
 from courtkeeper.hosts.patching.plan import reboot_finding
 from courtkeeper.hosts.patching.rollback import go_back, undo_command
@@ -31,6 +31,7 @@ class Run:
         self.state = state
         self.journal = journal
         self.result = Result()
+        self.restarted: set[str] = set()
 
     def did(self, action: str) -> None:
         """Remember that something was changed."""
@@ -227,14 +228,16 @@ def _restart(run: Run, started: dict[str, str]) -> None:
     for unit in plan.restarts:
         if unit in behind or now[unit].invocation == started[unit]:
             services.restart(unit)
+        run.restarted.add(unit)
         run.did(f"Restart {unit}")
-    for unit, files in impact.stale(impact.processes()).items():
+    for unit, files in needrestart.behind(needrestart.ask()).items():
         if unit in plan.restarts:
             continue
         protected = not plan.allow_protected and impact.matches(unit, plan.protected_services)
         if protected or impact.matches(unit, plan.never_restart) or unit not in journal.active:
             run.result.findings.append(_behind(unit, files))
         else:
+            run.restarted.add(unit)
             services.restart(unit)
             run.did(f"Restart {unit}")
 
@@ -248,7 +251,7 @@ def _back(run: Run, reason: str) -> None:
     plan = run.journal.plan
     failed = reason[:1].upper() + reason[1:]
     try:
-        for action in go_back(plan, run.state, run.journal.active):
+        for action in go_back(plan, run.state, run.journal.active, run.restarted):
             run.did(action)
         _marks(run)
     except CourtkeeperError as error:
@@ -282,7 +285,7 @@ def _back(run: Run, reason: str) -> None:
 
 def _finish(run: Run) -> None:
     plan, journal = run.plan, run.journal
-    why = reboot.reason()
+    why = reboot.reason() or needrestart.ask().reboot
     if why and journal.phase != "rebooting":
         run.result.findings.append(reboot_finding(why, allowed=plan.reboot == "if_required"))
     wanted = bool(why) and plan.reboot == "if_required" and journal.boot == reboot.boot()

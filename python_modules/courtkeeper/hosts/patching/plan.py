@@ -9,7 +9,7 @@ import msgspec
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status
 from courtkeeper.hosts import services
-from courtkeeper.hosts.patching import apt, checks, choice, gate, impact, reboot
+from courtkeeper.hosts.patching import apt, checks, choice, gate, impact, needrestart, reboot
 from courtkeeper.hosts.patching.model import Change, Journal, Plan, Settings
 from courtkeeper.hosts.patching.state import State, remaining
 
@@ -38,8 +38,11 @@ def make_plan(settings: Settings, *, now: datetime, check: bool) -> Result:
         state.index_fetched()
     known = choice.look(apt.architecture())
     chosen, hits, shipped = _choose(known, settings)
-    plan = _plan(settings, chosen.changes, hits, state)
+    advice = needrestart.ask()
+    plan = _plan(settings, chosen.changes, hits, state, advice)
     findings = [*chosen.findings, *_about(plan, shipped)]
+    if plan.changes and advice.missing:
+        findings.append(needrestart.not_asked(advice))
     problems = _refusals(plan, settings, known, window, now) if plan.actions() else []
     result = _result(plan, state, [*findings, *problems], check=check)
     bad = [finding for finding in problems if finding.status is Status.CRIT]
@@ -76,11 +79,17 @@ def _protected(hits: dict[str, list[str]], settings: Settings) -> list[str]:
     return [unit for unit in hits if impact.matches(unit, settings.protected_services)]
 
 
-def _plan(settings: Settings, changes: list[Change], hits: dict[str, list[str]], state: State) -> Plan:
+def _plan(
+    settings: Settings,
+    changes: list[Change],
+    hits: dict[str, list[str]],
+    state: State,
+    advice: needrestart.Advice,
+) -> Plan:
     # Services that another upgrade left behind; a protected one is not ours to restart.
     behind = [
         unit
-        for unit in impact.stale(impact.processes())
+        for unit in needrestart.behind(advice)
         if settings.allow_protected or not impact.matches(unit, settings.protected_services)
     ]
     restarts = [u for u in sorted({*hits, *behind}) if not impact.matches(u, settings.never_restart)]
@@ -96,7 +105,7 @@ def _plan(settings: Settings, changes: list[Change], hits: dict[str, list[str]],
         configure=bool(apt.audit()),
         hits=hits,
         restarts=restarts,
-        reboot_reason=reboot.reason(),
+        reboot_reason=reboot.reason() or advice.reboot,
         protected_services=settings.protected_services,
         allow_protected=settings.allow_protected,
         never_restart=settings.never_restart,
