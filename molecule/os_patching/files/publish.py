@@ -2,7 +2,7 @@
 
 Kinds: plain, conf (a configuration file with CONTENT), service (a web server), broken (one that dies),
 spoilt (one that dies and leaves that behind), tool (a program), reboot (asks for one), slow (configures for
-half a minute). Where CONTENT is no file's, the package depends on it.
+half a minute), python (a library). Where CONTENT is no file's, the package depends on it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ def build(suite: str, name: str, version: str, kind: str, content: str) -> None:
             control += f"Depends: {content}\n"
         if kind in COMMANDS:
             files[f"usr/lib/systemd/system/{name}.service"] = UNIT.format(command=COMMANDS[kind].format(name))
+        if kind == "python":
+            files[f"usr/lib/python3/dist-packages/{name.replace('-', '_')}.py"] = f"VERSION = '{version}'\n"
         if kind == "conf":
             files[f"etc/{name}.conf"] = content
             files["DEBIAN/conffiles"] = f"/etc/{name}.conf\n"
