@@ -133,6 +133,23 @@ def test_a_run_that_lies_half_done_is_never_called_healthy(
     assert error.value.partial.details == {"healthy": False}
 
 
+def test_two_runs_never_work_on_a_host_at_once(kept: state.State, monkeypatch: pytest.MonkeyPatch) -> None:
+    gates(monkeypatch, [], [])
+    with kept.alone(), pytest.raises(CourtkeeperError, match="Another run of os_patching is at work"):
+        run(kept)
+    assert run(kept).details["healthy"] is True
+
+
+def test_what_somebody_else_upgraded_since_is_not_brought_down(kept: state.State) -> None:
+    def newer(left: str, right: str) -> bool:
+        return int(left) > int(right)
+
+    plan = Plan(changes=[Change(name=name, current="2", target="3") for name in "abcde"])
+    plan.changes.append(Change(name="new", current="", target="1"))
+    versions = {"a": "2", "b": "3", "c": "4", "d": "1"}
+    assert state.remaining(plan, versions, newer) == ["a=3", "d=3", "e=3", "new=1"]
+
+
 class Answers(BaseHTTPRequestHandler):
     """A health page behind a token."""
 

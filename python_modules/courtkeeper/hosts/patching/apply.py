@@ -61,15 +61,16 @@ def apply_plan(
         return _foreseen(plan)
     started = time.monotonic()
     state = State(plan.state_directory, apt.architecture())
-    run = Run(plan, health, state, _journal(plan, state, keep, now))
-    try:
-        _work(run)
-    except CourtkeeperError as error:
-        run.result.metrics["duration_s"] = round(time.monotonic() - started, 1)
-        run.result.details.setdefault("healthy", False)
-        error.partial = run.result
-        raise
-    run.result.metrics["duration_s"] = round(time.monotonic() - started, 1)
+    with state.alone():
+        run = Run(plan, health, state, _journal(plan, state, keep, now))
+        try:
+            _work(run)
+        except CourtkeeperError as error:
+            run.result.details.setdefault("healthy", False)
+            error.partial = run.result
+            raise
+        finally:
+            run.result.metrics["duration_s"] = round(time.monotonic() - started, 1)
     return run.result
 
 
@@ -77,7 +78,6 @@ def _journal(plan: Plan, state: State, keep: int, now: datetime) -> Journal:
     """Return the journal to work by: the one of the run that is to be finished, or a new one."""
     journal = None
     try:
-        state.make()
         journal = state.journal()
         checks.wait_for_locks(plan.lock_timeout_s)
         if journal is None:
@@ -184,7 +184,7 @@ def _upgrade(run: Run) -> None:
         _mend(run)
     native = apt.architecture()
     before = {name: package.version for name, package in apt.installed(native).items()}
-    if left := remaining(plan, before):
+    if left := remaining(plan, before, apt.is_newer):
         try:
             said = apt.install(left, plan.lock_timeout_s)
         finally:

@@ -29,8 +29,9 @@ def make_plan(settings: Settings, *, now: datetime, check: bool) -> Result:
     window = checks.judge_window(settings.window, settings.time_zone, now)
     services.refuse_unknown(settings.health.services, "os_patching_services")
     state = State(settings.state_directory, apt.architecture())
-    checks.wait_for_locks(settings.lock_timeout_s)
-    journal = state.journal()
+    with state.alone():
+        checks.wait_for_locks(settings.lock_timeout_s)
+        journal = state.journal()
     if journal:
         return _resumed(journal, state, check=check)
     if state.index_age_s(now.timestamp()) > settings.index_max_age_min * 60:
@@ -258,7 +259,7 @@ def _needs(plan: Plan, known: choice.Known) -> dict[str, int]:
 def _resumed(journal: Journal, state: State, *, check: bool) -> Result:
     """Return the plan to finish what an earlier run began. A host left half done waits for no window."""
     installed = {name: package.version for name, package in apt.installed(apt.architecture()).items()}
-    left = set(remaining(journal.plan, installed)) if journal.phase == "upgrading" else set()
+    left = set(remaining(journal.plan, installed, apt.is_newer)) if journal.phase == "upgrading" else set()
     plan = msgspec.structs.replace(
         journal.plan,
         resume=journal.run,

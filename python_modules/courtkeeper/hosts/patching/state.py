@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from courtkeeper.findings import CourtkeeperError
-from courtkeeper.hosts.patching.model import Journal, Plan, Saved
+from courtkeeper.hosts.patching.model import Change, Journal, Plan, Saved
 
 CACHE = Path("/var/cache/apt/archives")
 
@@ -39,6 +41,22 @@ class State:
                 path.chmod(0o700)
         except OSError as error:
             raise CourtkeeperError(f"{self.directory} cannot be made: {error.strerror}.") from None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the host to oneself. Raises CourtkeeperError where another run of ours is at work on it.
+
+        A module goes on when its controller is lost: its journal is not one of an interrupted run.
+        """
+        self.make()
+        with (self.directory / "lock").open("a") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CourtkeeperError(
+                    "Another run of os_patching is at work on this host: let it finish, then run again."
+                ) from None
+            yield
 
     def write(self, path: Path, value: object) -> None:
         """Write `value` as JSON, whole or not at all, and on the disk when this returns."""
@@ -131,6 +149,17 @@ def _read(path: Path, kind: type[Journal]) -> Journal | None:
         ) from None
 
 
-def remaining(plan: Plan, versions: dict[str, str]) -> list[str]:
-    """Return `name=version` of what `plan` has not brought to its version yet."""
-    return [f"{c.name}={c.target}" for c in plan.changes if versions.get(c.name) != c.target]
+def remaining(plan: Plan, versions: dict[str, str], is_newer: Callable[[str, str], bool]) -> list[str]:
+    """Return `name=version` of what `plan` has not brought to its version yet.
+
+    What somebody else brought beyond it since is left as it is.
+    """
+    return [
+        f"{c.name}={c.target}" for c in plan.changes if not _reached(c, versions.get(c.name, ""), is_newer)
+    ]
+
+
+def _reached(change: Change, version: str, is_newer: Callable[[str, str], bool]) -> bool:
+    if version in {"", change.current, change.target}:
+        return version == change.target
+    return is_newer(version, change.target)
