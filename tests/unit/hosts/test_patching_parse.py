@@ -14,14 +14,14 @@ from courtkeeper.findings import ConfigurationError, CourtkeeperError
 from courtkeeper.hosts.patching import checks, needrestart, parse
 from courtkeeper.hosts.patching.model import Plan, convert
 
-SECURITY = "http://deb.debian.org/debian-security bookworm-security/main amd64 Packages"
-MAIN = "http://deb.debian.org/debian bookworm/main amd64 Packages"
+SECURITY = "http://mirror.example.net/debian-security bookworm-security/main amd64 Packages"
+MAIN = "http://mirror.example.net/debian bookworm/main amd64 Packages"
 RELEASES = f"""Package files:
  100 /var/lib/dpkg/status
      release a=now
  500 {MAIN}
      release v=12.15,o=Debian,a=oldstable,n=bookworm,l=Debian,c=main,b=amd64
-     origin deb.debian.org
+     origin mirror.example.net
  500 {SECURITY}
      release v=12,o=Debian,a=oldstable-security,n=bookworm-security,l=Debian-Security,c=main,b=amd64
  500 file:/srv/x ./ Packages
