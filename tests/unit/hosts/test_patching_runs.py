@@ -39,7 +39,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> state.State:
     monkeypatch.setattr(apt, "audit", list)
     monkeypatch.setattr(checks, "LOCKS", ())
     monkeypatch.setattr(checks, "wait_for_locks", lambda _timeout_s: None)
-    monkeypatch.setattr(impact, "active", lambda: ["web.service"])
+    monkeypatch.setattr(impact, "expected", lambda: ["web.service"])
     monkeypatch.setattr(impact, "units", lambda _names: {})
     monkeypatch.setattr(impact, "processes", list)
     monkeypatch.setattr(reboot, "reason", str)
@@ -80,7 +80,7 @@ def test_a_host_that_is_ill_after_going_back_stays_so_until_its_services_run(
     assert first.value.partial
     assert first.value.partial.details["healthy"] is False
     # The service is dead now, so that a new run would not count it among those that have to run.
-    monkeypatch.setattr(impact, "active", list)
+    monkeypatch.setattr(impact, "expected", list)
     with pytest.raises(CourtkeeperError, match="still ill since the run of 20260301T000000Z") as second:
         run(kept, resume="20260301T000000Z")
     assert second.value.partial
@@ -131,6 +131,37 @@ def test_a_run_that_lies_half_done_is_never_called_healthy(
         run(kept)
     assert error.value.partial
     assert error.value.partial.details == {"healthy": False}
+
+
+UNITS = {
+    "web.service": impact.Unit("active", "running", "", "", "enabled"),
+    "pg@15-main.service": impact.Unit("active", "running", "", "", "enabled-runtime"),
+    "logind.service": impact.Unit("active", "running", "", "", "enabled", "org.freedesktop.login1"),
+    "hostnamed.service": impact.Unit("active", "running", "", "", "static", "org.freedesktop.hostname1"),
+    "by-hand.service": impact.Unit("inactive", "dead", "", "", "disabled"),
+    "udev.service": impact.Unit("active", "running", "", "", "static"),
+}
+
+
+def test_a_service_that_ends_by_itself_until_it_is_called_is_not_expected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(impact, "active", lambda: list(UNITS))
+    monkeypatch.setattr(impact, "units", lambda _names: UNITS)
+    assert impact.expected() == [name for name in UNITS if name != "hostnamed.service"]
+
+
+def test_after_a_reboot_only_what_a_reboot_starts_is_expected(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.note(Journal(run="r", phase="rebooting", plan=Plan(), active=list(UNITS), boot="before"))
+    monkeypatch.setattr(impact, "units", lambda _names: UNITS)
+    asked = gates(monkeypatch, [])
+    result = run(kept)
+    assert asked == [["web.service", "pg@15-main.service", "logind.service"]]
+    told = [f.subject for f in result.findings if f.id == "patching.not_enabled"]
+    assert told == ["by-hand.service"]
+    assert kept.journal() is None
 
 
 def test_two_runs_never_work_on_a_host_at_once(kept: state.State, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,7 @@ def _begin(plan: Plan, state: State, keep: int, now: datetime) -> Journal:
             if not state.archive(name, version):  # a repository in a directory leaves none in apt's cache
                 apt.fetch_archive(name, version, state.archives)
         state.keep_archives(wanted, [(package.name, package.version) for package in installed.values()])
-    journal = Journal(run=run, phase="upgrading", plan=plan, active=impact.active(), boot=reboot.boot())
+    journal = Journal(run=run, phase="upgrading", plan=plan, active=impact.expected(), boot=reboot.boot())
     state.note(journal)
     return journal
 
@@ -156,7 +156,7 @@ def _work(run: Run) -> None:
         except CourtkeeperError as error:
             what = "upgrade" if journal.plan.changes else "restarts"
             _back(run, f"the {what} failed: {str(error).removesuffix('.')}")
-    problems = gate.wait(journal.active, run.health)
+    problems = gate.wait(_expected(run), run.health)
     if problems and journal.phase == "ill":
         raise CourtkeeperError(
             f"The host is still ill since the run of {journal.run} went back: {'; '.join(problems)}. Mend "
@@ -176,6 +176,30 @@ def _work(run: Run) -> None:
         )
     )
     _finish(run)
+
+
+def _expected(run: Run) -> list[str]:
+    """Return the services that the gate expects; after a reboot only those that a reboot starts.
+
+    What a person had started and not enabled is no fault of the upgrade: it is told of.
+    """
+    active = run.journal.active
+    if run.journal.phase != "rebooting" or run.journal.boot == reboot.boot():
+        return active
+    seen = impact.units(active)
+    run.result.findings += [
+        Finding(
+            id="patching.not_enabled",
+            subject=name,
+            status=Status.WARN,
+            observed=unit.state,
+            summary=f"{name} ran before the reboot and was not started by it: it is {unit.state or 'gone'}.",
+            fix=f"systemctl start {name}; systemctl enable it if it is to survive reboots",
+        )
+        for name, unit in seen.items()
+        if not unit.comes_back and unit.active not in {"active", "activating", "reloading"}
+    ]
+    return [name for name, unit in seen.items() if unit.comes_back]
 
 
 def _upgrade(run: Run) -> None:
