@@ -14,6 +14,7 @@ import pytest
 
 from courtkeeper.findings import CourtkeeperError, Result, Status
 from courtkeeper.hosts import services
+from courtkeeper.hosts.commands import CommandError
 from courtkeeper.hosts.patching import (
     apply,
     apt,
@@ -244,7 +245,12 @@ def test_the_way_back_restarts_what_this_run_had_restarted_and_nothing_else(
         impact, "units", lambda _names: {n: impact.Unit(a, "", "", "") for n, a in units.items()}
     )
     told: list[str] = []
-    monkeypatch.setattr(services, "restart", told.append)
+
+    def restart(name: str) -> None:
+        told.append(name)
+        raise CommandError("systemctl failed.")  # keeps nobody from restarting the next
+
+    monkeypatch.setattr(services, "restart", restart)
     rollback.go_back(Plan(), kept, list(units), {"python.service"})
     assert told == ["python.service", "dead.service"]
 
