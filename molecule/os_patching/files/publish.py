@@ -50,7 +50,7 @@ def build(suite: str, name: str, version: str, kind: str, content: str) -> None:
         if kind in COMMANDS:
             files[f"usr/lib/systemd/system/{name}.service"] = UNIT.format(command=COMMANDS[kind].format(name))
         if kind == "python":
-            files[f"usr/lib/python3/dist-packages/{name.replace('-', '_')}.py"] = f"VERSION = '{version}'\n"
+            files[f"usr/share/{name}/{name.replace('-', '_')}.py"] = f"VERSION = '{version}'\n"
         if kind == "conf":
             files[f"etc/{name}.conf"] = content
             files["DEBIAN/conffiles"] = f"/etc/{name}.conf\n"
