@@ -1,7 +1,8 @@
 """Put a package into this host's own repository: publish.py SUITE PACKAGE VERSION KIND [CONTENT].
 
 Kinds: plain, conf (a configuration file with CONTENT), service (a web server), broken (one that dies),
-tool (a program), reboot (asks for one), slow (configures for half a minute), needs (depends on CONTENT).
+spoilt (one that dies and leaves that behind), tool (a program), reboot (asks for one), slow (configures for
+half a minute), python (a library). Where CONTENT is no file's, the package depends on it.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ WantedBy=multi-user.target
 RESTART = "systemctl daemon-reload; systemctl enable -q {0}; systemctl restart {0} || true"
 COMMANDS = {
     "service": "/usr/bin/python3 -m http.server 8080 --directory /usr/share/{0}",
-    "database": "/usr/bin/sleep infinity",
     "broken": "/bin/sh -c 'sleep 0.3; exit 1'",
+    "spoilt": "/bin/false",
 }
+SPOIL = "mkdir -p /etc/systemd/system/{0}.service.d; printf '[Service]\\nExecStartPre=/bin/false\\n' "
+SPOIL += ">/etc/systemd/system/{0}.service.d/spoilt.conf; "
 SCRIPTS = {
     "reboot": "touch /run/reboot-required; echo {0} >>/run/reboot-required.pkgs",
     "slow": "if [ -e /run/slow ]; then sleep 30; fi",
     **dict.fromkeys(COMMANDS, RESTART),
+    "spoilt": SPOIL + RESTART,
 }
 
 
@@ -41,10 +45,12 @@ def build(suite: str, name: str, version: str, kind: str, content: str) -> None:
         files = {f"usr/share/{name}/index.html": f"{name} {version}\n"}
         control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nInstalled-Size: 64\n"
         control += f"Maintainer: Test <test@example.net>\nDescription: {kind}\n"
-        if kind == "needs":
+        if content and kind != "conf":
             control += f"Depends: {content}\n"
         if kind in COMMANDS:
             files[f"usr/lib/systemd/system/{name}.service"] = UNIT.format(command=COMMANDS[kind].format(name))
+        if kind == "python":
+            files[f"usr/share/{name}/{name.replace('-', '_')}.py"] = f"VERSION = '{version}'\n"
         if kind == "conf":
             files[f"etc/{name}.conf"] = content
             files["DEBIAN/conffiles"] = f"/etc/{name}.conf\n"

@@ -244,7 +244,7 @@ def test_every_host_is_patched_once(hosts: list[str], serial: int) -> None:
 
 
 def test_a_journal_that_cannot_be_read_is_an_error_and_not_none(tmp_path: Path) -> None:
-    kept = state.State(str(tmp_path / "patching"))
+    kept = state.State(str(tmp_path / "patching"), "amd64")
     kept.make()
     assert kept.journal() is None
     journal = Journal(run="r", phase="upgrading", plan=Plan(), active=["a.service"], boot="b")
@@ -260,7 +260,7 @@ def test_a_journal_that_cannot_be_read_is_an_error_and_not_none(tmp_path: Path) 
 
 
 def test_only_the_last_lists_stay(tmp_path: Path) -> None:
-    kept = state.State(str(tmp_path))
+    kept = state.State(str(tmp_path), "amd64")
     kept.make()
     saved = Saved(taken="x", packages=[], held=[], automatic=[])
     for run in ("1", "2", "3"):
@@ -273,7 +273,7 @@ def test_archives_of_other_packages_are_kept_while_they_are_installed(
 ) -> None:
     monkeypatch.setattr(state, "CACHE", tmp_path / "cache")
     (tmp_path / "cache").mkdir()
-    kept = state.State(str(tmp_path / "own"))
+    kept = state.State(str(tmp_path / "own"), "amd64")
     kept.make()
     for name in ("web_1%3a1_all.deb", "other_1_amd64.deb", "old_1_all.deb"):
         (kept.archives / name).touch()

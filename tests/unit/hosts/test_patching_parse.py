@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
-from courtkeeper.hosts.patching import checks, parse
+from courtkeeper.hosts.patching import checks, needrestart, parse
 from courtkeeper.hosts.patching.model import Plan, convert
 
-SECURITY = "http://deb.debian.org/debian-security bookworm-security/main amd64 Packages"
-MAIN = "http://deb.debian.org/debian bookworm/main amd64 Packages"
+SECURITY = "http://mirror.example.net/debian-security bookworm-security/main amd64 Packages"
+MAIN = "http://mirror.example.net/debian bookworm/main amd64 Packages"
 RELEASES = f"""Package files:
  100 /var/lib/dpkg/status
      release a=now
  500 {MAIN}
      release v=12.15,o=Debian,a=oldstable,n=bookworm,l=Debian,c=main,b=amd64
-     origin deb.debian.org
+     origin mirror.example.net
  500 {SECURITY}
      release v=12,o=Debian,a=oldstable-security,n=bookworm-security,l=Debian-Security,c=main,b=amd64
  500 file:/srv/x ./ Packages
@@ -127,6 +127,29 @@ def test_sizes_are_read_from_every_stanza() -> None:
     assert parse.sizes(text) == {("a", "1"): (2048, 10), ("b", "2"): (0, 0)}
 
 
+NEEDRESTART = """NEEDRESTART-VER: 3.6
+NEEDRESTART-KCUR: 6.1.0-28-amd64
+NEEDRESTART-KEXP: 6.1.0-30-amd64
+NEEDRESTART-KSTA: 3
+NEEDRESTART-UCSTA: 2
+Use of uninitialized value in perl
+NEEDRESTART-SVC: cron.service
+NEEDRESTART-SVC: getty@tty1.service
+NEEDRESTART-SVC: oldstyle
+NEEDRESTART-SVC: --now
+NEEDRESTART-SESS: root @ session #28017
+"""
+
+
+def test_needrestart_names_services_and_why_to_reboot() -> None:
+    assert needrestart.parse(NEEDRESTART) == needrestart.Advice(
+        ["cron.service", "getty@tty1.service", "oldstyle.service"],
+        "kernel 6.1.0-30-amd64 is installed and 6.1.0-28-amd64 runs and newer microcode is installed",
+    )
+    calm = NEEDRESTART.replace("KSTA: 3", "KSTA: 1").replace("UCSTA: 2", "UCSTA: 1")
+    assert needrestart.parse(calm).reboot == ""
+
+
 PARSERS: list[tuple[Callable[[str], Any], str]] = [
     (lambda text: parse.installed(text, "amd64"), "a\tamd64\t1\tii \t1\n"),
     (lambda text: parse.names(text, "amd64"), "adduser\nlibc6:i386\n"),
@@ -139,6 +162,7 @@ PARSERS: list[tuple[Callable[[str], Any], str]] = [
     (parse.unit_of, "0::/system.slice/cron.service\n"),
     (parse.kept_files, KEPT),
     (parse.properties, "Id=a\nActiveState=active\n\nId=b\n"),
+    (needrestart.parse, NEEDRESTART),
     (checks.window, "Mon-Fri,Sun 22:00-04:00"),
 ]
 

@@ -129,6 +129,15 @@ def test_playbooks_call_roles_by_their_full_name() -> None:
                 pytest.fail(f"{playbook.name}: write courtkeeper.ops.{role}")
 
 
+def test_playbooks_name_whom_they_are_for() -> None:
+    """A job tried on the embedded platform must not patch the machine it runs on."""
+    for playbook in ROOT.glob("playbooks/*.yml"):
+        hosts = re.findall(r"^  hosts: (.+)$", playbook.read_text(), re.MULTILINE)
+        assert hosts, playbook.name
+        if playbook.name != "agent.yml":  # which only puts the library there
+            assert "all" not in hosts, playbook.name
+
+
 @pytest.mark.skipif(not ROLES, reason="there is no role yet")
 def test_a_role_resolves_by_its_full_name_in_the_checkout(tmp_path: Path) -> None:
     roles = [{"role": f"courtkeeper.ops.{role.name}"} for role in ROLES]

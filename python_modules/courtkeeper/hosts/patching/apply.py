@@ -14,8 +14,8 @@ import msgspec
 
 from courtkeeper.findings import CourtkeeperError, Finding, Result, Status
 from courtkeeper.hosts import services
-from courtkeeper.hosts.patching import apt, checks, gate, impact, parse, reboot
-from courtkeeper.hosts.patching.model import REBOOT, Change, Journal, Plan, Saved, convert, described
+from courtkeeper.hosts.patching import apt, checks, gate, impact, needrestart, parse, reboot
+from courtkeeper.hosts.patching.model import REBOOT, Change, Health, Journal, Plan, Saved, convert, described
 from courtkeeper.hosts.patching.plan import reboot_finding
 from courtkeeper.hosts.patching.rollback import go_back, undo_command
 from courtkeeper.hosts.patching.state import State, remaining
@@ -24,12 +24,14 @@ from courtkeeper.hosts.patching.state import State, remaining
 class Run:
     """One run: its plan, its journal, and what it has done so far."""
 
-    def __init__(self, plan: Plan, state: State, journal: Journal) -> None:
-        """Work on `plan`, which `journal` describes."""
+    def __init__(self, plan: Plan, health: Health, state: State, journal: Journal) -> None:
+        """Work on `plan`, which `journal` describes; `health` is what the gate asks for."""
         self.plan = plan
+        self.health = health
         self.state = state
         self.journal = journal
         self.result = Result()
+        self.restarted: set[str] = set()
 
     def did(self, action: str) -> None:
         """Remember that something was changed."""
@@ -43,37 +45,56 @@ class Run:
         self.state.note(self.journal)
 
 
-def apply_plan(request: dict[str, Any], *, keep: int, now: datetime, check: bool) -> Result:
+def apply_plan(
+    request: dict[str, Any], asked: dict[str, Any], *, keep: int, now: datetime, check: bool
+) -> Result:
     """Do what the plan `request` (as `make_plan` returned it) says, and nothing else.
 
+    `asked` is the health that the gate asks for; it is no part of the plan, which is shown and kept.
     `keep` saved package lists stay. `details` says whether the host is `healthy` and whether it waits
     for a `reboot`, after which this is called once more with the same plan. Raises CourtkeeperError
-    with what was done in `partial`; nothing was changed where it has none.
+    with what was done in `partial`; who gets none (a crash) knows nothing about the host's health.
     """
     plan = convert(request, Plan, "The plan")
+    health = convert(asked, Health, "The health asked for")
     if check:
         return _foreseen(plan)
     started = time.monotonic()
-    state = State(plan.state_directory)
-    state.make()
-    checks.wait_for_locks(plan.lock_timeout_s)
-    journal = state.journal()
-    if journal is None:
-        journal = _begin(plan, state, keep, now)
-    elif journal.phase == "upgrading" and plan.resume != journal.run:
+    state = State(plan.state_directory, apt.architecture())
+    with state.alone():
+        run = Run(plan, health, state, _journal(plan, state, keep, now))
+        try:
+            _work(run)
+        except CourtkeeperError as error:
+            run.result.details.setdefault("healthy", False)
+            error.partial = run.result
+            raise
+        finally:
+            run.result.metrics["duration_s"] = round(time.monotonic() - started, 1)
+    return run.result
+
+
+def _journal(plan: Plan, state: State, keep: int, now: datetime) -> Journal:
+    """Return the journal to work by: the one of the run that is to be finished, or a new one."""
+    journal = None
+    try:
+        journal = state.journal()
+        checks.wait_for_locks(plan.lock_timeout_s)
+        if journal is None:
+            return _begin(plan, state, keep, now)
+        _refuse_another(journal, plan)
+    except CourtkeeperError as error:
+        # Nothing was changed: the host is as well as it was, unless a run lies on it half done.
+        error.partial = Result(details={"healthy": journal is None and not plan.resume})
+        raise
+    return journal
+
+
+def _refuse_another(journal: Journal, plan: Plan) -> None:
+    if journal.phase == "upgrading" and plan.resume != journal.run:
         raise CourtkeeperError(
             f"The run of {journal.run} was interrupted after this plan was made: run again."
         )
-    run = Run(plan, state, journal)
-    try:
-        _work(run)
-    except CourtkeeperError as error:
-        run.result.metrics["duration_s"] = round(time.monotonic() - started, 1)
-        run.result.details.setdefault("healthy", False)
-        error.partial = run.result
-        raise
-    run.result.metrics["duration_s"] = round(time.monotonic() - started, 1)
-    return run.result
 
 
 def _foreseen(plan: Plan) -> Result:
@@ -116,7 +137,7 @@ def _begin(plan: Plan, state: State, keep: int, now: datetime) -> Journal:
             if not state.archive(name, version):  # a repository in a directory leaves none in apt's cache
                 apt.fetch_archive(name, version, state.archives)
         state.keep_archives(wanted, [(package.name, package.version) for package in installed.values()])
-    journal = Journal(run=run, phase="upgrading", plan=plan, active=impact.active(), boot=reboot.boot())
+    journal = Journal(run=run, phase="upgrading", plan=plan, active=impact.expected(), boot=reboot.boot())
     state.note(journal)
     return journal
 
@@ -133,10 +154,17 @@ def _work(run: Run) -> None:
             _upgrade(run)
             _restart(run, started)
         except CourtkeeperError as error:
-            _back(run, str(error).removesuffix("."))
-    problems = gate.wait(journal.active, run.plan.health)
+            what = "upgrade" if journal.plan.changes else "restarts"
+            _back(run, f"the {what} failed: {str(error).removesuffix('.')}")
+    problems = gate.wait(_expected(run), run.health)
+    if problems and journal.phase == "ill":
+        raise CourtkeeperError(
+            f"The host is still ill since the run of {journal.run} went back: {'; '.join(problems)}. Mend "
+            f"that and run again, or remove {run.state.directory}/journal.json to take the host as it is."
+        )
     if problems:
-        _back(run, "; ".join(problems))
+        what = "upgrade" if journal.plan.changes else "restarts"
+        _back(run, f"the gate failed after the {what}: {'; '.join(problems)}")
     run.result.findings.append(
         Finding(
             id="patching.gate",
@@ -150,13 +178,37 @@ def _work(run: Run) -> None:
     _finish(run)
 
 
+def _expected(run: Run) -> list[str]:
+    """Return the services that the gate expects; after a reboot only those that a reboot starts.
+
+    What a person had started and not enabled is no fault of the upgrade: it is told of.
+    """
+    active = run.journal.active
+    if run.journal.phase != "rebooting" or run.journal.boot == reboot.boot():
+        return active
+    seen = impact.units(active)
+    run.result.findings += [
+        Finding(
+            id="patching.not_enabled",
+            subject=name,
+            status=Status.WARN,
+            observed=unit.state,
+            summary=f"{name} ran before the reboot and was not started by it: it is {unit.state or 'gone'}.",
+            fix=f"systemctl start {name}; systemctl enable it if it is to survive reboots",
+        )
+        for name, unit in seen.items()
+        if not unit.comes_back and unit.active not in {"active", "activating", "reloading"}
+    ]
+    return [name for name, unit in seen.items() if unit.comes_back]
+
+
 def _upgrade(run: Run) -> None:
     plan, said = run.plan, ""
     if plan.configure:
         _mend(run)
     native = apt.architecture()
     before = {name: package.version for name, package in apt.installed(native).items()}
-    if left := remaining(plan, before):
+    if left := remaining(plan, before, apt.is_newer):
         try:
             said = apt.install(left, plan.lock_timeout_s)
         finally:
@@ -200,33 +252,38 @@ def _restart(run: Run, started: dict[str, str]) -> None:
     for unit in plan.restarts:
         if unit in behind or now[unit].invocation == started[unit]:
             services.restart(unit)
+        run.restarted.add(unit)
         run.did(f"Restart {unit}")
-    for unit, files in impact.stale(impact.processes()).items():
+    for unit, files in needrestart.behind(needrestart.ask()).items():
         if unit in plan.restarts:
             continue
         protected = not plan.allow_protected and impact.matches(unit, plan.protected_services)
         if protected or impact.matches(unit, plan.never_restart) or unit not in journal.active:
             run.result.findings.append(_behind(unit, files))
         else:
+            run.restarted.add(unit)
             services.restart(unit)
             run.did(f"Restart {unit}")
 
 
 def _back(run: Run, reason: str) -> None:
-    """Go back to the versions from before, gate again, and raise the error that tells of both."""
+    """Go back to the versions from before, gate again, and raise the error that tells of both.
+
+    A host that is still ill keeps its journal: a later run would else take what is dead for not wanted.
+    """
     run.phase("rolling_back", reason)
     plan = run.journal.plan
-    failed = f"after the {'upgrade' if plan.changes else 'restarts'}, {reason}"
+    failed = reason[:1].upper() + reason[1:]
     try:
-        for action in go_back(plan, run.state, run.journal.active):
+        for action in go_back(plan, run.state, run.journal.active, run.restarted):
             run.did(action)
         _marks(run)
     except CourtkeeperError as error:
         raise CourtkeeperError(
-            f"The gate failed ({failed}), and going back failed: {str(error).removesuffix('.')}. "
+            f"{failed}. Going back failed, too: {str(error).removesuffix('.')}. "
             f"The list from before is {run.state.lists / run.journal.run}.json."
         ) from None
-    problems = gate.wait(run.journal.active, plan.health)
+    problems = gate.wait(run.journal.active, run.health)
     healthy = not problems
     run.result.details |= {"healthy": healthy, "reboot": False}
     run.result.findings.append(
@@ -235,21 +292,24 @@ def _back(run: Run, reason: str) -> None:
             subject="host",
             status=Status.CRIT,
             observed=reason,
-            summary=f"The gate failed: {failed}. "
+            summary=f"{failed}. "
             + ("Everything is well again after the way back." if healthy else "It still fails."),
             applied="; ".join(a for a in run.result.actions if a.startswith("Downgrade")),
             fix="look at the new version before the next run, or name it in os_patching_exclude",
         )
     )
-    run.state.close()
+    if healthy:
+        run.state.close()
+    else:
+        run.phase("ill", reason)
     after = "and everything is well again" if healthy else f"and still {'; '.join(problems)}"
     what = ", ".join(change.name for change in plan.changes if change.current) or "nothing"
-    raise CourtkeeperError(f"The gate failed: {failed}. Went back ({what}), {after}.")
+    raise CourtkeeperError(f"{failed}. Went back ({what}), {after}.")
 
 
 def _finish(run: Run) -> None:
     plan, journal = run.plan, run.journal
-    why = reboot.reason()
+    why = reboot.reason() or needrestart.ask().reboot
     if why and journal.phase != "rebooting":
         run.result.findings.append(reboot_finding(why, allowed=plan.reboot == "if_required"))
     wanted = bool(why) and plan.reboot == "if_required" and journal.boot == reboot.boot()

@@ -26,12 +26,15 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedire
 
 
 def problems_outside(health: Health) -> list[str]:
-    """Return what the URL and the command say against the host's health, a few words each."""
+    """Return what the URL and the command say against the host's health, a few words each.
+
+    The URL is not repeated: it may hold a token.
+    """
     found = []
     if health.url:
         status = _status(health.url)
         if status != health.status:
-            found.append(f"{health.url} answers {status}, not {health.status}")
+            found.append(f"os_patching_health_url answers {status}, not {health.status}")
     if health.command:
         try:
             commands.run(health.command, timeout_s=ANSWER_S)
@@ -41,15 +44,17 @@ def problems_outside(health: Health) -> list[str]:
 
 
 def _status(url: str) -> int | str:
+    if not url.lower().startswith(("http://", "https://")):
+        return "nothing (it is no http or https URL)"
     try:
         with _OPENER.open(url, timeout=ANSWER_S) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
-    except urllib.error.URLError as error:
-        return f"nothing ({error.reason})"
     except (OSError, HTTPException, ValueError) as error:
-        return f"nothing ({error})"
+        # In the kernel's words, or by its kind: the texts of Python's own errors repeat parts of the URL.
+        cause = getattr(error, "reason", error)
+        return f"nothing ({getattr(cause, 'strerror', None) or type(cause).__name__})"
 
 
 def problems_of(expected: Sequence[str], seen: dict[str, impact.Unit]) -> list[str]:

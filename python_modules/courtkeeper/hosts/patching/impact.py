@@ -15,7 +15,7 @@ from courtkeeper.hosts import commands
 from courtkeeper.hosts.patching import parse
 
 ASK_S = 30
-_SHOWN = "Id,ActiveState,SubState,InvocationID,NRestarts"
+_SHOWN = "Id,ActiveState,SubState,InvocationID,NRestarts,UnitFileState,BusName,TriggeredBy"
 # Nobody's services: they come and go by themselves.
 PASSING = ("run-*.service", "user@*.service", "user-runtime-dir@*.service", "apt-daily*.service")
 
@@ -35,6 +35,13 @@ class Unit(msgspec.Struct, frozen=True):
     sub: str
     invocation: str
     restarts: str
+    state: str = ""  # of its file: enabled, static, …
+    calls: str = ""  # the bus name or the sockets, timers and paths that start it on demand
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether a reboot starts it; `static` says nothing about that."""
+        return self.state.startswith("enabled") or self.state in {"generated", "alias", "indirect"}
 
     @property
     def runs(self) -> bool:
@@ -58,6 +65,12 @@ def active() -> list[str]:
     return sorted(unit for unit in units if not matches(unit, list(PASSING)))
 
 
+def expected() -> list[str]:
+    """Return the active services that have to go on: not those that end by themselves until called."""
+    seen = units(active())
+    return [name for name, unit in seen.items() if unit.comes_back or not unit.calls]
+
+
 def units(names: list[str]) -> dict[str, Unit]:
     """Return how each of `names` is; one that is gone is inactive."""
     if not names:
@@ -66,7 +79,12 @@ def units(names: list[str]) -> dict[str, Unit]:
     # In the order asked for: an alias answers with its real name.
     return {
         name: Unit(
-            p.get("ActiveState", ""), p.get("SubState", ""), p.get("InvocationID", ""), p.get("NRestarts", "")
+            p.get("ActiveState", ""),
+            p.get("SubState", ""),
+            p.get("InvocationID", ""),
+            p.get("NRestarts", ""),
+            p.get("UnitFileState", ""),
+            p.get("BusName", "") or p.get("TriggeredBy", ""),
         )
         for name, p in zip(names, parse.properties(said), strict=False)
     }

@@ -72,7 +72,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     never_restart: list[str] = []
     reboot: Literal["never", "if_required"] = "never"
     lock_timeout_s: float = 60.0
-    health: Health = Health()
     state_directory: str = "/var/lib/courtkeeper/patching"
 
     def actions(self) -> list[str]:
@@ -106,7 +105,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is about; it lies on disk for as long as the run is not finished."""
 
     run: str
-    phase: Literal["upgrading", "rebooting", "rolling_back"]
+    phase: Literal["upgrading", "rebooting", "rolling_back", "ill"]  # ill: went back, and still not well
     plan: Plan
     active: list[str]  # services that ran before
     boot: str  # which boot of the host the run began in

@@ -9,7 +9,7 @@ import msgspec
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status
 from courtkeeper.hosts import services
-from courtkeeper.hosts.patching import apt, checks, choice, gate, impact, reboot
+from courtkeeper.hosts.patching import apt, checks, choice, gate, impact, needrestart, reboot
 from courtkeeper.hosts.patching.model import Change, Journal, Plan, Settings
 from courtkeeper.hosts.patching.state import State, remaining
 
@@ -28,20 +28,24 @@ def make_plan(settings: Settings, *, now: datetime, check: bool) -> Result:
         raise CourtkeeperError("os_patching needs root on the host: set `become: true`.")
     window = checks.judge_window(settings.window, settings.time_zone, now)
     services.refuse_unknown(settings.health.services, "os_patching_services")
-    state = State(settings.state_directory)
-    checks.wait_for_locks(settings.lock_timeout_s)
-    journal = state.journal()
+    state = State(settings.state_directory, apt.architecture())
+    with state.alone():
+        checks.wait_for_locks(settings.lock_timeout_s)
+        journal = state.journal()
     if journal:
-        return _resumed(journal, state)
+        return _resumed(journal, state, check=check)
     if state.index_age_s(now.timestamp()) > settings.index_max_age_min * 60:
         apt.update()
         state.index_fetched()
     known = choice.look(apt.architecture())
     chosen, hits, shipped = _choose(known, settings)
-    plan = _plan(settings, chosen.changes, hits, state)
+    advice = needrestart.ask()
+    plan = _plan(settings, chosen.changes, hits, state, advice)
     findings = [*chosen.findings, *_about(plan, shipped)]
+    if plan.changes and advice.missing:
+        findings.append(needrestart.not_asked(advice))
     problems = _refusals(plan, settings, known, window, now) if plan.actions() else []
-    result = _result(plan, state, [*findings, *problems])
+    result = _result(plan, state, [*findings, *problems], check=check)
     bad = [finding for finding in problems if finding.status is Status.CRIT]
     if bad and not check:
         result.actions = []
@@ -76,11 +80,17 @@ def _protected(hits: dict[str, list[str]], settings: Settings) -> list[str]:
     return [unit for unit in hits if impact.matches(unit, settings.protected_services)]
 
 
-def _plan(settings: Settings, changes: list[Change], hits: dict[str, list[str]], state: State) -> Plan:
+def _plan(
+    settings: Settings,
+    changes: list[Change],
+    hits: dict[str, list[str]],
+    state: State,
+    advice: needrestart.Advice,
+) -> Plan:
     # Services that another upgrade left behind; a protected one is not ours to restart.
     behind = [
         unit
-        for unit in impact.stale(impact.processes())
+        for unit in needrestart.behind(advice)
         if settings.allow_protected or not impact.matches(unit, settings.protected_services)
     ]
     restarts = [u for u in sorted({*hits, *behind}) if not impact.matches(u, settings.never_restart)]
@@ -96,13 +106,12 @@ def _plan(settings: Settings, changes: list[Change], hits: dict[str, list[str]],
         configure=bool(apt.audit()),
         hits=hits,
         restarts=restarts,
-        reboot_reason=reboot.reason(),
+        reboot_reason=reboot.reason() or advice.reboot,
         protected_services=settings.protected_services,
         allow_protected=settings.allow_protected,
         never_restart=settings.never_restart,
         reboot=settings.reboot,
         lock_timeout_s=settings.lock_timeout_s,
-        health=settings.health,
         state_directory=settings.state_directory,
     )
 
@@ -247,10 +256,10 @@ def _needs(plan: Plan, known: choice.Known) -> dict[str, int]:
     }
 
 
-def _resumed(journal: Journal, state: State) -> Result:
+def _resumed(journal: Journal, state: State, *, check: bool) -> Result:
     """Return the plan to finish what an earlier run began. A host left half done waits for no window."""
     installed = {name: package.version for name, package in apt.installed(apt.architecture()).items()}
-    left = set(remaining(journal.plan, installed)) if journal.phase == "upgrading" else set()
+    left = set(remaining(journal.plan, installed, apt.is_newer)) if journal.phase == "upgrading" else set()
     plan = msgspec.structs.replace(
         journal.plan,
         resume=journal.run,
@@ -263,13 +272,17 @@ def _resumed(journal: Journal, state: State) -> Result:
         subject=journal.run,
         status=Status.WARN,
         observed=journal.phase,
-        summary=f"The run of {journal.run} was interrupted while {journal.phase.replace('_', ' ')}.",
+        summary=(
+            f"The run of {journal.run} went back and left the host ill: {journal.reason}."
+            if journal.phase == "ill"
+            else f"The run of {journal.run} was interrupted while {journal.phase.replace('_', ' ')}."
+        ),
         fix="run os_patching: it finishes that run first",
     )
-    return _result(plan, state, [finding, *_about(plan, set())])
+    return _result(plan, state, [finding, *_about(plan, set())], check=check)
 
 
-def _result(plan: Plan, state: State, findings: list[Finding]) -> Result:
+def _result(plan: Plan, state: State, findings: list[Finding], *, check: bool) -> Result:
     actions = plan.actions()
     drained = state.drained.exists()
     security = sum(change.security for change in plan.changes)
@@ -277,7 +290,12 @@ def _result(plan: Plan, state: State, findings: list[Finding]) -> Result:
         findings=findings,
         actions=actions,
         metrics={"packages": len(plan.changes), "security_packages": security},
-        details={"plan": msgspec.to_builtins(plan), "work": bool(actions) or drained, "drained": drained},
+        details={
+            "plan": msgspec.to_builtins(plan),
+            "work": bool(actions) or drained,
+            "drained": drained,
+            "check": check,
+        },
         msg=(
             f"{len(plan.changes)} packages to upgrade, {security} of them for security; "
             f"{len(plan.restarts)} services to restart."

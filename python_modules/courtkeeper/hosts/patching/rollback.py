@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.hosts import services
-from courtkeeper.hosts.patching import apt, impact
+from courtkeeper.hosts.commands import CommandError
+from courtkeeper.hosts.patching import apt, impact, needrestart
 from courtkeeper.hosts.patching.model import Change, Installed, Plan
 from courtkeeper.hosts.patching.state import State
 
 
-def go_back(plan: Plan, state: State, active: list[str]) -> list[str]:
+def go_back(plan: Plan, state: State, active: list[str], restarted: set[str]) -> list[str]:
     """Bring the packages of `plan` back, restart what they concern, and return what was done.
 
-    New dependencies go; `active` are the services that have to run. Raises CourtkeeperError.
+    New dependencies go; `active` are the services that have to run, `restarted` those that this run has
+    restarted, so that they run the new files. Raises CourtkeeperError.
     """
     if apt.audit():
         apt.configure_what_can_be()
@@ -32,10 +35,12 @@ def go_back(plan: Plan, state: State, active: list[str]) -> list[str]:
         f"Downgrade {c.name} {c.target} to {c.current}" if c.current else f"Remove {c.name} {c.target}"
         for c in away
     ]
-    behind = impact.stale(impact.processes())
+    ours = {*plan.restarts, *restarted}  # nothing else is restarted, as on the way forwards
+    behind = needrestart.behind(needrestart.ask())
     for name, unit in impact.units(active).items():
-        if unit.active not in {"active", "reloading"} or (name in behind and name in plan.restarts):
-            services.restart(name)
+        if unit.active not in {"active", "reloading"} or (name in behind and name in ours):
+            with suppress(CommandError):  # the others need theirs all the same; the gate finds this one
+                services.restart(name)
             done.append(f"Restart {name}")
     return done
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from courtkeeper.findings import CourtkeeperError
-from courtkeeper.hosts.patching.model import Journal, Plan, Saved
+from courtkeeper.hosts.patching.model import Change, Journal, Plan, Saved
 
 CACHE = Path("/var/cache/apt/archives")
 
@@ -21,9 +23,10 @@ class State:
     Only root may look: an archive that lies here is installed when a run goes back.
     """
 
-    def __init__(self, directory: str) -> None:
-        """Work under `directory`, which need not exist yet."""
+    def __init__(self, directory: str, native: str) -> None:
+        """Work under `directory`, which need not exist yet, for packages of the architecture `native`."""
         self.directory = Path(directory)
+        self.native = native
         self.lists = self.directory / "lists"
         self.archives = self.directory / "archives"
         self._journal = self.directory / "journal.json"
@@ -38,6 +41,22 @@ class State:
                 path.chmod(0o700)
         except OSError as error:
             raise CourtkeeperError(f"{self.directory} cannot be made: {error.strerror}.") from None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the host to oneself. Raises CourtkeeperError where another run of ours is at work on it.
+
+        A module goes on when its controller is lost: its journal is not one of an interrupted run.
+        """
+        self.make()
+        with (self.directory / "lock").open("a") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CourtkeeperError(
+                    "Another run of os_patching is at work on this host: let it finish, then run again."
+                ) from None
+            yield
 
     def write(self, path: Path, value: object) -> None:
         """Write `value` as JSON, whole or not at all, and on the disk when this returns."""
@@ -90,12 +109,13 @@ class State:
 
     def archive(self, name: str, version: str) -> Path | None:
         """Return the archive of `name` in `version`, kept here or still in apt's cache."""
-        package = name.partition(":")[0]
+        package, _, foreign = name.partition(":")
         # apt writes the colon of an epoch as %3a in the name of a file.
-        pattern = f"{package}_{version.replace(':', '%3a')}_*.deb"
+        start = f"{package}_{version.replace(':', '%3a')}_"
         for directory in (self.archives, CACHE):
-            if found := sorted(directory.glob(pattern)):
-                return found[0]
+            for architecture in [foreign] if foreign else [self.native, "all"]:
+                if (path := directory / f"{start}{architecture}.deb").is_file():
+                    return path
         return None
 
     def keep_archives(self, wanted: list[tuple[str, str]], there: list[tuple[str, str]]) -> None:
@@ -129,6 +149,17 @@ def _read(path: Path, kind: type[Journal]) -> Journal | None:
         ) from None
 
 
-def remaining(plan: Plan, versions: dict[str, str]) -> list[str]:
-    """Return `name=version` of what `plan` has not brought to its version yet."""
-    return [f"{c.name}={c.target}" for c in plan.changes if versions.get(c.name) != c.target]
+def remaining(plan: Plan, versions: dict[str, str], is_newer: Callable[[str, str], bool]) -> list[str]:
+    """Return `name=version` of what `plan` has not brought to its version yet.
+
+    What somebody else brought beyond it since is left as it is.
+    """
+    return [
+        f"{c.name}={c.target}" for c in plan.changes if not _reached(c, versions.get(c.name, ""), is_newer)
+    ]
+
+
+def _reached(change: Change, version: str, is_newer: Callable[[str, str], bool]) -> bool:
+    if version in {"", change.current, change.target}:
+        return version == change.target
+    return is_newer(version, change.target)

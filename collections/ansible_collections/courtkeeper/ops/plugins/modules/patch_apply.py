@@ -19,6 +19,7 @@ author:
   - The Courtkeeper developers (@courtkeeper)
 extends_documentation_fragment:
   - courtkeeper.ops.attributes
+  - courtkeeper.ops.patch_health
 requirements:
   - apt
   - courtkeeper (the Python library, for the Python that runs the module)
@@ -78,6 +79,7 @@ from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
+from ansible_collections.courtkeeper.ops.plugins.module_utils.patching import health_option
 
 try:
     from courtkeeper.hosts.patching.apply import apply_plan
@@ -90,6 +92,7 @@ def main():
     module = AnsibleModule(
         argument_spec=dict(
             plan=dict(type="dict", required=True),
+            health=health_option(),
             keep_lists=dict(type="int", default=10),
         ),
         supports_check_mode=True,
@@ -99,6 +102,7 @@ def main():
         module,
         lambda: apply_plan(
             module.params["plan"],
+            module.params["health"],
             keep=module.params["keep_lists"],
             now=datetime.now(UTC),
             check=module.check_mode,

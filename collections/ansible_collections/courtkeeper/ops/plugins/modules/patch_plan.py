@@ -20,6 +20,7 @@ author:
   - The Courtkeeper developers (@courtkeeper)
 extends_documentation_fragment:
   - courtkeeper.ops.attributes
+  - courtkeeper.ops.patch_health
 requirements:
   - apt
   - courtkeeper (the Python library, for the Python that runs the module)
@@ -99,37 +100,6 @@ options:
     type: str
     choices: [never, if_required]
     default: never
-  health:
-    description: What has to be true of the host before and after, beside its services.
-    type: dict
-    default: {}
-    suboptions:
-      services:
-        description: Services that have to run afterwards, even if they do not now.
-        type: list
-        elements: str
-        default: []
-      url:
-        description: URL that the host itself asks.
-        type: str
-        default: ''
-      status:
-        description: The status it has to answer.
-        type: int
-        default: 200
-      command:
-        description: Command that has to succeed, as a list.
-        type: list
-        elements: str
-        default: []
-      timeout_s:
-        description: How long health is waited for, in seconds.
-        type: float
-        default: 60.0
-      settle_s:
-        description: How long everything has to stay well, in seconds.
-        type: float
-        default: 5.0
   state_directory:
     description: Where saved lists, archives and the journal of a run lie.
     type: path
@@ -171,7 +141,8 @@ metrics:
   type: dict
   returned: success
 details:
-  description: The C(plan) for M(courtkeeper.ops.patch_apply), whether there is C(work), and C(drained).
+  description: The C(plan) for M(courtkeeper.ops.patch_apply), whether there is C(work), whether the host is
+    C(drained) from a run before, and whether this was a C(check).
   type: dict
   returned: success
 configuration_error:
@@ -184,17 +155,13 @@ from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
+from ansible_collections.courtkeeper.ops.plugins.module_utils.patching import health_option, strings
 
 try:
     from courtkeeper.hosts.patching.model import Settings, convert
     from courtkeeper.hosts.patching.plan import make_plan
 except ImportError:
     pass  # require_library says so in one sentence
-
-
-def strings():
-    """A list of strings in an argument spec, empty by default."""
-    return dict(type="list", elements="str", default=[])
 
 
 def argument_spec():
@@ -217,19 +184,7 @@ def argument_spec():
         lock_timeout_s=dict(type="float", default=60.0),
         index_max_age_min=dict(type="float", default=60.0),
         reboot=dict(type="str", choices=["never", "if_required"], default="never"),
-        health=dict(
-            type="dict",
-            default={},
-            apply_defaults=True,
-            options=dict(
-                services=strings(),
-                url=dict(type="str", default=""),
-                status=dict(type="int", default=200),
-                command=strings(),
-                timeout_s=dict(type="float", default=60.0),
-                settle_s=dict(type="float", default=5.0),
-            ),
-        ),
+        health=health_option(),
         state_directory=dict(type="path", default="/var/lib/courtkeeper/patching"),
     )
 

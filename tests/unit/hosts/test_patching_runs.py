@@ -1,0 +1,273 @@
+"""What a run says and leaves behind where it ends badly, without a host."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from courtkeeper.findings import CourtkeeperError, Result, Status
+from courtkeeper.hosts import services
+from courtkeeper.hosts.commands import CommandError
+from courtkeeper.hosts.patching import (
+    apply,
+    apt,
+    checks,
+    gate,
+    impact,
+    needrestart,
+    reboot,
+    rollback,
+    state,
+)
+from courtkeeper.hosts.patching.model import Change, Health, Journal, Plan
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> state.State:
+    """The state of a host on which no package changes."""
+    monkeypatch.setattr(apt, "architecture", lambda: "amd64")
+    monkeypatch.setattr(apt, "installed", lambda _native: {})
+    monkeypatch.setattr(apt, "audit", list)
+    monkeypatch.setattr(checks, "LOCKS", ())
+    monkeypatch.setattr(checks, "wait_for_locks", lambda _timeout_s: None)
+    monkeypatch.setattr(impact, "expected", lambda: ["web.service"])
+    monkeypatch.setattr(impact, "units", lambda _names: {})
+    monkeypatch.setattr(impact, "processes", list)
+    monkeypatch.setattr(reboot, "reason", str)
+    monkeypatch.setattr(needrestart, "TOOL", tmp_path / "none")
+    monkeypatch.setattr(apply, "go_back", lambda *_: ["Downgrade web 2 to 1"])
+    found = state.State(str(tmp_path / "patching"), "amd64")
+    found.make()
+    return found
+
+
+def run(kept: state.State, resume: str = "", **plan: Any) -> Result:
+    request = msgspec.to_builtins(Plan(state_directory=str(kept.directory), resume=resume, **plan))
+    return apply.apply_plan(request, {}, keep=3, now=NOW, check=False)
+
+
+def gates(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[list[str]]:
+    """Let the gate give `answers`, one after the other; return what it was asked for."""
+    asked: list[list[str]] = []
+    left = list(answers)
+
+    def wait(expected: list[str], health: Health) -> list[str]:
+        asked.append(expected)
+        return left.pop(0)
+
+    monkeypatch.setattr(gate, "wait", wait)
+    return asked
+
+
+def test_a_host_that_is_ill_after_going_back_stays_so_until_its_services_run(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = ["web.service is failed"]
+    asked = gates(monkeypatch, dead, dead, dead, [])
+    with pytest.raises(
+        CourtkeeperError, match=r"failed after the restarts: web\.service is failed\. Went"
+    ) as first:
+        run(kept)
+    assert first.value.partial
+    assert first.value.partial.details["healthy"] is False
+    # The service is dead now, so that a new run would not count it among those that have to run.
+    monkeypatch.setattr(impact, "expected", list)
+    with pytest.raises(CourtkeeperError, match="still ill since the run of 20260301T000000Z") as second:
+        run(kept, resume="20260301T000000Z")
+    assert second.value.partial
+    assert second.value.partial.details["healthy"] is False
+    assert run(kept, resume="20260301T000000Z").details["healthy"] is True
+    assert kept.journal() is None
+    assert asked == [["web.service"]] * 4
+
+
+def test_a_run_that_went_back_and_is_well_leaves_no_journal(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gates(monkeypatch, ["the URL says no"], [])
+    with pytest.raises(CourtkeeperError, match="and everything is well again") as error:
+        run(kept)
+    assert error.value.partial
+    assert error.value.partial.details["healthy"] is True
+    assert kept.journal() is None
+
+
+def test_an_upgrade_that_fails_is_not_called_a_gate_that_failed(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(names: list[str]) -> dict[str, impact.Unit]:
+        raise CourtkeeperError("No space left on device.")
+
+    monkeypatch.setattr(impact, "units", full)
+    gates(monkeypatch, [])
+    with pytest.raises(CourtkeeperError, match=r"^The restarts failed: No space left on device\. Went back"):
+        run(kept)
+
+
+def test_who_changed_nothing_says_that_the_host_is_as_well_as_it_was(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CourtkeeperError, match="web is not installed and was 1") as error:
+        run(kept, changes=[Change(name="web", current="1", target="2")])
+    assert error.value.partial
+    assert error.value.partial.details == {"healthy": True}
+    assert not error.value.partial.changed
+
+
+def test_a_run_that_lies_half_done_is_never_called_healthy(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.note(Journal(run="r", phase="upgrading", plan=Plan(), active=[], boot="b"))
+    with pytest.raises(CourtkeeperError, match="was interrupted after this plan was made") as error:
+        run(kept)
+    assert error.value.partial
+    assert error.value.partial.details == {"healthy": False}
+
+
+UNITS = {
+    "web.service": impact.Unit("active", "running", "", "", "enabled"),
+    "pg@15-main.service": impact.Unit("active", "running", "", "", "enabled-runtime"),
+    "logind.service": impact.Unit("active", "running", "", "", "enabled", "org.freedesktop.login1"),
+    "hostnamed.service": impact.Unit("active", "running", "", "", "static", "org.freedesktop.hostname1"),
+    "by-hand.service": impact.Unit("inactive", "dead", "", "", "disabled"),
+    "udev.service": impact.Unit("active", "running", "", "", "static"),
+}
+
+
+def test_a_service_that_ends_by_itself_until_it_is_called_is_not_expected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(impact, "active", lambda: list(UNITS))
+    monkeypatch.setattr(impact, "units", lambda _names: UNITS)
+    assert impact.expected() == [name for name in UNITS if name != "hostnamed.service"]
+
+
+def test_after_a_reboot_only_what_a_reboot_starts_is_expected(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.note(Journal(run="r", phase="rebooting", plan=Plan(), active=list(UNITS), boot="before"))
+    monkeypatch.setattr(impact, "units", lambda _names: UNITS)
+    asked = gates(monkeypatch, [])
+    result = run(kept)
+    assert asked == [["web.service", "pg@15-main.service", "logind.service"]]
+    told = [f.subject for f in result.findings if f.id == "patching.not_enabled"]
+    assert told == ["by-hand.service"]
+    assert kept.journal() is None
+
+
+def test_two_runs_never_work_on_a_host_at_once(kept: state.State, monkeypatch: pytest.MonkeyPatch) -> None:
+    gates(monkeypatch, [], [])
+    with kept.alone(), pytest.raises(CourtkeeperError, match="Another run of os_patching is at work"):
+        run(kept)
+    assert run(kept).details["healthy"] is True
+
+
+def test_what_somebody_else_upgraded_since_is_not_brought_down(kept: state.State) -> None:
+    def newer(left: str, right: str) -> bool:
+        return int(left) > int(right)
+
+    plan = Plan(changes=[Change(name=name, current="2", target="3") for name in "abcde"])
+    plan.changes.append(Change(name="new", current="", target="1"))
+    versions = {"a": "2", "b": "3", "c": "4", "d": "1"}
+    assert state.remaining(plan, versions, newer) == ["a=3", "d=3", "e=3", "new=1"]
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A health page behind a token."""
+
+    def do_GET(self) -> None:
+        self.send_response(503)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://127.0.0.1:PORT/health?token={SECRET}",
+        f"http://127.0.0.1:1/health?token={SECRET}",
+        f"http://user:{SECRET}@127.0.0.1:PORT/",
+        f"http://user:{SECRET}@127.0.0.1/",
+        f"{SECRET}",
+        f"{SECRET}://x",
+        f"http://127.0.0.1:PORT/a b?{SECRET}",
+        f"http://{SECRET}",
+        f"http://[{SECRET}/",
+        f"file:///{SECRET}",
+    ],
+)
+def test_what_is_said_of_the_health_url_holds_nothing_of_it(url: str, port: int) -> None:
+    said = gate.problems_outside(Health(url=url.replace("PORT", str(port))))
+    assert len(said) == 1
+    assert said[0].startswith("os_patching_health_url answers ")
+    assert SECRET not in said[0]
+
+
+def test_the_archive_of_another_architecture_is_not_taken_for_the_hosts_own(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(state, "CACHE", tmp_path)
+    (kept.archives / "libc6_2%3a1_i386.deb").touch()
+    assert kept.archive("libc6", "2:1") is None
+    (kept.archives / "libc6_2%3a1_amd64.deb").touch()
+    (tmp_path / "tzdata_1_all.deb").touch()
+    assert kept.archive("libc6", "2:1") == kept.archives / "libc6_2%3a1_amd64.deb"
+    assert kept.archive("libc6:i386", "2:1") == kept.archives / "libc6_2%3a1_i386.deb"
+    assert kept.archive("tzdata", "1") == tmp_path / "tzdata_1_all.deb"
+
+
+def test_the_way_back_restarts_what_this_run_had_restarted_and_nothing_else(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = {"python.service": "active", "other.service": "active", "dead.service": "failed"}
+    monkeypatch.setattr(needrestart, "ask", lambda: needrestart.Advice(["python.service", "other.service"]))
+    monkeypatch.setattr(
+        impact, "units", lambda _names: {n: impact.Unit(a, "", "", "") for n, a in units.items()}
+    )
+    told: list[str] = []
+
+    def restart(name: str) -> None:
+        told.append(name)
+        raise CommandError("systemctl failed.")  # keeps nobody from restarting the next
+
+    monkeypatch.setattr(services, "restart", restart)
+    rollback.go_back(Plan(), kept, list(units), {"python.service"})
+    assert told == ["python.service", "dead.service"]
+
+
+def test_a_needrestart_that_is_missing_or_fails_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(needrestart, "TOOL", tmp_path / "needrestart")
+    assert needrestart.not_asked(needrestart.ask()).status is Status.SKIPPED
+    needrestart.TOOL.write_text("#!/bin/sh\necho it broke >&2; exit 3\n")
+    needrestart.TOOL.chmod(0o755)
+    assert needrestart.not_asked(needrestart.ask()).summary.startswith(
+        "needrestart failed: it broke: a service"
+    )
+    needrestart.TOOL.write_text("#!/bin/sh\necho NEEDRESTART-SVC: x.service\n")
+    assert needrestart.ask() == needrestart.Advice(["x.service"])
+
+
+def test_an_undo_of_a_new_dependency_removes_it(kept: state.State) -> None:
+    assert rollback.undo_command(Change(name="lib", current="", target="1"), kept) == "apt-get remove lib"
