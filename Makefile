@@ -54,10 +54,13 @@ demo: .venv/.demo ## Start the embedded platform and run last night's refresh on
 demo-down: ## Stop the embedded platform
 	@if [ -x $(BIN)/courtkeeper ]; then $(BIN)/courtkeeper platform down; fi
 
-.PHONY: test test-fast
-test: .venv/.dev ## Everything: lint, generated files, collection, sanity, all tests with coverage
+.PHONY: test test-fast test-python
+test: .venv/.dev ## Everything: lint, generated files, collection, sanity, all tests with coverage, test hosts
 	@tools/system-packages
 	@$(MAKE) lint check-generated collection sanity
+	@# At once: hosts mostly wait.
+	@$(MAKE) -j2 --output-sync=line test-python test-hosts
+test-python: .venv/.dev # all tests that need no hosts, with coverage
 	$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 test-fast: .venv/.dev ## The inner loop, under 3 minutes: ruff, mypy, the tests not marked slow

@@ -6,7 +6,7 @@ machine, because its images are), its own socket, and a record of its process id
 that `down` stops what we started and nothing else. Who uses it holds a lock, and `down` leaves an engine
 alone that somebody still uses.
 
-Exits 3 with one sentence where no engine can be had.
+Exits 3 with one sentence where no engine can be had, 1 where one could be had and does not start.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ NONE = 3  # exit code: no engine can be had
 
 
 class NoEngineError(Exception):
-    """No engine can be had; the message says why and what would help."""
+    """No engine can be had here; the message says why and what would help."""
+
+
+class BrokenError(Exception):
+    """An engine or an image could be had here (root on Debian) and is not; the message says why."""
 
 
 def answers(host: str | None) -> bool:
@@ -66,7 +70,8 @@ def ours() -> int | None:
         record = json.loads(RECORD.read_text())
     except (OSError, ValueError):
         return None
-    return int(record["pid"]) if started(record["pid"]) == record["started"] else None
+    mark = started(record["pid"])
+    return int(record["pid"]) if mark is not None and mark == record["started"] else None
 
 
 @contextmanager
@@ -95,12 +100,15 @@ def host() -> str | None:
 
 
 def start() -> str | None:
-    """Install and start dockerd, and wait until it answers."""
+    """Install and start dockerd, and wait until it answers.
+
+    Raises NoEngineError where none can be installed, BrokenError where it does not start.
+    """
     if shutil.which("dockerd") is None:
         if shutil.which("apt-get") is None:
             raise NoEngineError("no Docker engine answers, and without apt-get none can be installed here")
         if subprocess.run([ROOT / "tools/apt-install", *PACKAGES], check=False).returncode:
-            raise NoEngineError("no Docker engine answers, and apt could not install docker.io (see above)")
+            raise BrokenError("no Docker engine answers, and apt could not install docker.io (see above)")
         if answers(None):  # the package's own service came up
             return None
     if pid := ours():
@@ -126,13 +134,13 @@ def start() -> str | None:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             last = LOG.read_text(errors="replace").splitlines()[-3:]
-            raise NoEngineError("dockerd does not run on this machine: " + " | ".join(last))
+            raise BrokenError("dockerd does not run on this machine: " + " | ".join(last))
         if answers(SOCKET):
             sys.stderr.write(f"engine: started dockerd {process.pid} ({LOG})\n")
             return SOCKET
         time.sleep(0.2)
     stop(process.pid)
-    raise NoEngineError(f"dockerd did not answer within {START_S:.0f} s; {LOG} says more")
+    raise BrokenError(f"dockerd did not answer within {START_S:.0f} s; {LOG} says more")
 
 
 def stop(pid: int) -> None:
@@ -196,6 +204,9 @@ def main() -> int:
     except NoEngineError as error:
         sys.stderr.write(f"courtkeeper: {error}.\n")
         return NONE
+    except BrokenError as error:
+        sys.stderr.write(f"courtkeeper: {error}.\n")
+        return 1
     return 0
 
 

@@ -3,7 +3,8 @@
 A container with python3, python3-venv, make, git and nothing else clones the checkout's HEAD, and runs
 `make demo` (on simulated games: it has no recorded ones) and `make test-fast`, as root and as an ordinary
 user. This machine's settings for the package index are mounted read-only, and nothing else of it.
-The container and all that was made in it are removed afterwards.
+The container and all that was made in it are removed afterwards. Where no engine or no image can be had,
+it says why in one sentence and exits 0; where root of a Debian could have them and they fail, it exits 1.
 
     tools/fresh.py [12|13]     the Debian release; 13 if none is named
 """
@@ -17,7 +18,7 @@ import time
 from pathlib import Path
 
 import images
-from engine import NONE, NoEngineError, engine
+from engine import BrokenError, NoEngineError, engine
 from pip_settings import read_pip_settings
 from test_hosts import CHECKOUT, ROOT
 
@@ -125,7 +126,10 @@ def main() -> int:
                 docker("rm", "--force", "--volumes", name, stdout=subprocess.DEVNULL)
     except (NoEngineError, images.NoImageError) as error:
         sys.stdout.write(f"fresh: not run, {error}.\n")
-        return NONE
+        return 0
+    except BrokenError as error:
+        sys.stderr.write(f"fresh: FAILED, {error}.\n")
+        return 1
     lines = LOG.read_text(errors="replace").splitlines()
     shown = [line for line in lines if line.startswith(("fresh: ", "The feed serves")) or " passed" in line]
     sys.stdout.writelines(f"{line}\n" for line in (shown if code == 0 else [*shown, *lines[-TAIL:]]))

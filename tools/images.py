@@ -99,7 +99,10 @@ def from_dockerfile(image: str, base: str, packages: list[str]) -> None:
 
 
 def apt_sources(suite: str) -> list[str]:
-    """Return this machine's Debian sources as lines for `suite`: the same mirrors, another release."""
+    """Return this machine's Debian sources as lines for `suite`: the same mirrors, another release.
+
+    Raises BrokenError where a Debian has none, NoImageError on any other machine.
+    """
     release = dict(
         line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
     )
@@ -122,7 +125,8 @@ def apt_sources(suite: str) -> list[str]:
         if name in {own, f"{own}-updates", f"{own}-security"} and component == "main":
             lines.append(f"deb {uri} {name.replace(own, suite)} {component}")
     if not lines:
-        raise NoImageError("no registry is in reach, and this machine's apt has no Debian sources")
+        message = "no registry is in reach, and this machine's apt has no Debian sources"
+        raise (engine.BrokenError if release.get("ID") == "debian" else NoImageError)(message)
     return lines
 
 
@@ -181,6 +185,9 @@ def main() -> int:
     except (engine.NoEngineError, NoImageError) as error:
         sys.stderr.write(f"courtkeeper: {error}.\n")
         return engine.NONE
+    except engine.BrokenError as error:
+        sys.stderr.write(f"courtkeeper: {error}.\n")
+        return 1
     return 0
 
 

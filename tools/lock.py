@@ -21,9 +21,18 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
 # The extras in each lock. hosts is a superset of dev and dev of demo with the very same pins, so one venv
-# serves them all; agent is the part of demo that goes to a host.
-EXTRAS = {"demo": ("driver", "embedded"), "dev": ("dev",), "hosts": ("dev", "hosts"), "agent": ("agent",)}
-PINNED_BY = {"dev": "demo", "hosts": "dev", "agent": "demo"}
+# serves them all; agent is the part of demo that goes to a host, certbot what it gets in a venv of its own.
+EXTRAS = {
+    "demo": ("driver", "embedded"),
+    "dev": ("dev",),
+    "hosts": ("dev", "hosts"),
+    "agent": ("agent",),
+    "certbot": ("certbot",),
+}
+PINNED_BY = {"dev": "demo", "hosts": "dev", "agent": "demo", "certbot": "hosts"}
+# What goes to a host is a set of wheels: nothing is built there, and certbot does not need the library.
+WITHOUT_BACKEND = {"agent", "certbot"}
+WITHOUT_LIBRARY = {"certbot"}
 MARK = "# inputs: sha256:"
 
 
@@ -41,9 +50,8 @@ def inputs(name: str, project: dict[str, Any], bootstrap: str) -> list[str]:
     """Return the requirement lines lock `name` is made from: for a venv lock, the build backend too."""
     if name == "bootstrap":
         return [line for line in bootstrap.splitlines() if line and not line.startswith("#")]
-    # A host gets the library as a wheel and builds nothing.
-    lines = [] if name == "agent" else [*project["build-system"]["requires"]]
-    lines += project["project"]["dependencies"]
+    lines = [] if name in WITHOUT_BACKEND else [*project["build-system"]["requires"]]
+    lines += [] if name in WITHOUT_LIBRARY else project["project"]["dependencies"]
     for extra in EXTRAS[name]:
         lines += extra_lines(extra, project["project"]["optional-dependencies"])
     return sorted(set(lines))

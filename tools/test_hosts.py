@@ -4,8 +4,10 @@
     tools/test_hosts.py agent                 one scenario's whole sequence
     tools/test_hosts.py agent converge -v     one step of it; the hosts stay for the next
 
-What a scenario says goes to build/hosts/<scenario>.log; its last lines are shown when it fails. Where no
-engine or no image can be had, it says why in one sentence and exits 0: the other tests can do without.
+What a scenario says goes to build/hosts/<scenario>.log; its last lines are shown when it fails. A scenario
+fails, too, when the second run of its playbook needs more tasks on a host than the project promises. Where
+no engine or no image can be had, it says why in one sentence and exits 0: the other tests can do without.
+Where root of a Debian could have them and they fail, it exits 1.
 """
 
 from __future__ import annotations
@@ -13,15 +15,18 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import images
-from engine import NoEngineError, engine
+from engine import BrokenError, NoEngineError, engine
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build/hosts"
@@ -30,6 +35,9 @@ CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
 LABEL = f"label=courtkeeper.test={CHECKOUT}"
 HOSTS = ("debian12", "debian13")
 TAIL = 60
+# What the second run of a playbook may need on a host with nothing to do; its 10 s are held by
+# tests/benchmarks/bench_second_run.py.
+MOST_TASKS = 12
 
 
 def environment(scenario: str) -> dict[str, str]:
@@ -54,30 +62,83 @@ def molecule(scenario: str, step: str, *more: str) -> list[str]:
     return [str(Path(sys.executable).with_name("molecule")), step, "--scenario-name", scenario, *more]
 
 
+def step_of(line: str) -> str:
+    """Return the step of a scenario that begins with this line of Molecule's, empty for any other line."""
+    begins = re.search(r"\[[\w-]+ > ([\w-]+)\] Executing", line)
+    return begins[1] if begins else ""
+
+
+def tasks_by_host(output: str) -> dict[str, int]:
+    """Return how many tasks each host ran, by the last PLAY RECAP of `output`; skipped tasks are none.
+
+    Empty where there is no recap. `ok` of a recap counts what changed as well; a failed task ran too.
+    """
+    _, found, recap = output.rpartition("PLAY RECAP ")
+    rows = re.findall(r"^([\w.-]+) +: +ok=(\d+) .*?failed=(\d+)", recap if found else "", re.MULTILINE)
+    return {host: int(ok) + int(failed) for host, ok, failed in rows if host != "localhost"}
+
+
+def second_run(output: str) -> dict[str, int]:
+    """Return how many tasks each host ran in the idempotence step of a scenario's `output`."""
+    lines, inside = [], False
+    for line in output.splitlines(keepends=True):
+        if step := step_of(line):
+            inside = step == "idempotence"
+        if inside:
+            lines.append(line)
+    return tasks_by_host("".join(lines))
+
+
+def too_many(tasks: dict[str, int]) -> str:
+    """Return one sentence about the hosts whose second run has too many tasks, empty where none has."""
+    over = [f"{count} tasks on {host}" for host, count in tasks.items() if count > MOST_TASKS]
+    return f"the second run ran {', '.join(over)}; the limit is {MOST_TASKS}" if over else ""
+
+
+def record(scenario: str, log: Path) -> tuple[int, float]:
+    """Run all steps of `scenario` into `log`; return the exit code and the seconds of the second run."""
+    step, began, seconds = "", 0.0, 0.0
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            molecule(scenario, "test"),
+            env=environment(scenario),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            output.write(line)
+            output.flush()
+            if following := step_of(line.decode(errors="replace")):
+                if step == "idempotence":
+                    seconds = time.monotonic() - began
+                step, began = following, time.monotonic()
+    return process.returncode, seconds
+
+
 def whole_sequence(scenario: str) -> bool:
     """Run the whole sequence of `scenario`, say in one line how it went, and return whether it passed."""
     log = LOGS / f"{scenario}.log"
     # What a step by hand left there says that hosts exist which the sweep has just removed.
     shutil.rmtree(ROOT / "build/molecule" / scenario, ignore_errors=True)
     start = time.monotonic()
-    with log.open("wb") as output:
-        code = subprocess.run(
-            molecule(scenario, "test"),
-            env=environment(scenario),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
+    code, seconds = record(scenario, log)
     text = log.read_text(errors="replace")
-    verdict = "passed" if code == 0 else "FAILED"
-    shown = f"{verdict}  {scenario}  {time.monotonic() - start:.0f} s  {log.relative_to(ROOT)}\n"
+    tasks = second_run(text)
+    problem = too_many(tasks) if tasks or code else "its log shows no second run"
+    verdict = "FAILED" if code or problem else "passed"
+    shown = f"{verdict}  {scenario}  {time.monotonic() - start:.0f} s  {log.relative_to(ROOT)}"
+    if tasks:
+        shown += f"  (second run: {max(tasks.values())} tasks, {seconds:.0f} s)"
+    shown += f"\n    {problem}\n" if problem else "\n"
     if code:
         shown += "".join(f"    {line}\n" for line in text.splitlines()[-TAIL:])
     sys.stdout.write(shown)
     sys.stdout.flush()
-    return code == 0
+    return not code and not problem
 
 
 def sweep() -> None:
@@ -94,24 +155,35 @@ def sweep() -> None:
             subprocess.run(["docker", kind, *remove, *names], check=True, stdout=subprocess.DEVNULL)
 
 
-def everything(scenarios: list[str]) -> int:
-    """Run the whole sequences of `scenarios`, some at a time, and leave nothing behind."""
+@contextmanager
+def alone() -> Iterator[None]:
+    """Have this checkout's hosts to oneself, and leave none behind."""
+    LOGS.mkdir(parents=True, exist_ok=True)
     with (LOGS / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs in one checkout would share names
         sweep()
         try:
-            with ThreadPoolExecutor(int(os.environ.get("COURTKEEPER_JOBS") or 2)) as pool:
-                passed = list(pool.map(whole_sequence, scenarios))
+            yield
         finally:
             sweep()
+
+
+def everything(scenarios: list[str]) -> int:
+    """Run the whole sequences of `scenarios`, some at a time, and leave nothing behind."""
+    with alone(), ThreadPoolExecutor(int(os.environ.get("COURTKEEPER_JOBS") or 2)) as pool:
+        passed = list(pool.map(whole_sequence, scenarios))
     sys.stdout.write(f"test hosts: {sum(passed)} passed, {len(passed) - sum(passed)} failed\n")
     return 0 if all(passed) else 1
 
 
+def all_scenarios() -> list[str]:
+    """Return the names of the scenarios."""
+    return sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+
+
 def main() -> int:
     """Run what was asked for."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    scenarios = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+    scenarios = all_scenarios()
     name, *step = sys.argv[1:] or [""]
     if name and name not in scenarios:
         sys.stderr.write(f"test-hosts: there is no scenario {name}; there are: {', '.join(scenarios)}\n")
@@ -128,6 +200,9 @@ def main() -> int:
     except (NoEngineError, images.NoImageError) as error:
         sys.stdout.write(f"test hosts: not run, {error}.\n")
         return 0
+    except BrokenError as error:
+        sys.stderr.write(f"test hosts: FAILED, {error}.\n")
+        return 1
 
 
 if __name__ == "__main__":

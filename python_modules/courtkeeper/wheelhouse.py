@@ -1,8 +1,9 @@
-"""The wheelhouse: all that a host needs for the library, in one file that the controller builds.
+"""The wheelhouse: all that a host needs for a venv of ours, in one file that the controller builds.
 
-One archive for each kind of host (Python, machine, glibc): the wheels pinned in `requirements/agent.lock`,
-the library's own wheel, pip to install them with, and their hashes. A host needs no index, no compiler
-and, on Debian, no package beyond python3.
+One archive for each package and each kind of host (Python, machine, glibc): the wheels that the package's
+lock pins, pip to install them with, and their hashes. `courtkeeper` (`requirements/agent.lock`) holds the
+library's own wheel as well; `certbot` is what its lock says and nothing of ours. A host needs no index, no
+compiler and, on Debian, no package beyond python3.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 KEPT = 2  # archives of one kind of host: this one and the one before
 DOWNLOAD_S = 900
+# The packages that can be put on a host, each in a venv of its own.
+LIBRARY = "courtkeeper"
+LOCKS = {LIBRARY: "requirements/agent.lock", "certbot": "requirements/certbot.lock"}
 
 
 @dataclass(frozen=True)
@@ -92,21 +96,22 @@ class Target:
         }
 
 
-def pins(lock: str, target: Target) -> dict[str, str]:
-    """Return the pins of `lock` (its text) that `target` needs: name → requirement with hashes, no marker."""
+def pins(lock: str, target: Target, where: str = LOCKS[LIBRARY]) -> dict[str, str]:
+    """Return the pins of `lock` (its text, `where` it came from) that `target` needs.
+
+    The shape is name → requirement with hashes, without its marker.
+    """
     found = {}
     for line in lock.replace(" \\\n    ", " ").splitlines():
         if not line or line.startswith("#"):
             continue
         pin = PIN.fullmatch(line)
         if pin is None:
-            raise ConfigurationError(
-                f"requirements/agent.lock has a line that is no pin: {line[:80]}. Run `make lock`."
-            )
+            raise ConfigurationError(f"{where} has a line that is no pin: {line[:80]}. Run `make lock`.")
         if pin["marker"] is None or Marker(pin["marker"]).evaluate(target.environment()):
             found[pin["name"]] = f"{pin['name']}=={pin['version']}{pin['hashes']}"
     if "pip" not in found:
-        raise ConfigurationError("requirements/agent.lock does not pin pip. Run `make lock`.")
+        raise ConfigurationError(f"{where} does not pin pip. Run `make lock`.")
     return found
 
 
@@ -127,10 +132,10 @@ def read_version(source: Path) -> str:
     return match[1]
 
 
-def digest(source: Path, wanted: dict[str, str], target: Target) -> str:
-    """Return what the archive is known by: it changes with a pin, with the library and with the target."""
+def digest(package: str, source: Path, wanted: dict[str, str], target: Target) -> str:
+    """Return what the archive is known by: it changes with a pin, the target and the library in it."""
     sha = hashlib.sha256(json.dumps([target.name, sorted(wanted.values())]).encode())
-    for path in library_files(source):
+    for path in library_files(source) if package == LIBRARY else ():
         sha.update(f"{path.relative_to(source)}\0".encode())
         sha.update(hashlib.sha256(path.read_bytes()).digest())
     return sha.hexdigest()
@@ -223,8 +228,19 @@ def alone(directory: Path) -> Iterator[None]:
         yield
 
 
-def build(source: Path, directory: Path, target: Target, *, check: bool = False) -> Result:
-    """Have the archive for `target` under `directory`, from the checkout `source`.
+def release_version(package: str, source: Path, wanted: dict[str, str]) -> str:
+    """Return the version of what the archive is for: the library's own, or the one its lock pins."""
+    if package == LIBRARY:
+        return read_version(source)
+    if package not in wanted:
+        raise ConfigurationError(f"{LOCKS[package]} does not pin {package}. Run `make lock`.")
+    return wanted[package].split()[0].partition("==")[2]
+
+
+def build(
+    source: Path, directory: Path, target: Target, *, package: str = LIBRARY, check: bool = False
+) -> Result:
+    """Have the archive of `package` (a key of LOCKS) for `target` under `directory`, from checkout `source`.
 
     `details` holds `digest`, `version` and `archive` (a path, which in check mode may not exist yet).
     Raises ConfigurationError for a host that no wheels fit or a source that is no checkout of ours, and
@@ -232,46 +248,47 @@ def build(source: Path, directory: Path, target: Target, *, check: bool = False)
     """
     started = time.monotonic()
     target.check()
-    lock = source / "requirements/agent.lock"
+    lock = source / LOCKS[package]
     if not lock.is_file() or not (source / "pyproject.toml").is_file():
         raise ConfigurationError(
-            f"{source} is no checkout of Courtkeeper (no requirements/agent.lock): name one in agent_source."
+            f"{source} is no checkout of Courtkeeper (no {LOCKS[package]}): name one in agent_source."
         )
     if tomllib.loads((source / "pyproject.toml").read_text()).get("project", {}).get("name") != "courtkeeper":
         raise ConfigurationError(f"{source} is another project's checkout: name ours in agent_source.")
-    wanted, version = pins(lock.read_text(), target), read_version(source)
-    sign = digest(source, wanted, target)
-    home = directory / target.name
-    archive = home / f"courtkeeper-{version}-{sign[:12]}.tar"
+    wanted = pins(lock.read_text(), target, LOCKS[package])
+    version = release_version(package, source, wanted)
+    sign = digest(package, source, wanted, target)
+    # A directory for each package, because older archives and wheels no longer pinned are removed from it.
+    home = directory / (target.name if package == LIBRARY else f"{target.name}-{package}")
+    archive = home / f"{package}-{version}-{sign[:12]}.tar"
     result = Result(
-        msg=f"The wheelhouse for {target.name} is there.",
+        msg=f"The wheelhouse of {package} for {target.name} is there.",
         details={"digest": sign, "version": version, "archive": str(archive), "target": target.name},
     )
     if not archive.exists():
         result.changed = True
-        result.actions = [
-            f"build {archive.name} for {target.name}: {len(wanted)} wheels and the library's own"
-        ]
-        result.msg = f"{'Would build' if check else 'Built'} the wheelhouse for {target.name}."
+        own = " and the library's own" if package == LIBRARY else ""
+        result.actions = [f"build {archive.name} for {target.name}: {len(wanted)} wheels{own}"]
+        result.msg = f"{'Would build' if check else 'Built'} the wheelhouse of {package} for {target.name}."
         if not check:
             with alone(home):
                 if archive.exists():  # another process built it while we waited
                     result.changed, result.actions = False, []
                 else:
-                    build_archive(source, archive, wanted, target, result)
+                    build_archive(source if package == LIBRARY else None, archive, wanted, target, result)
     result.metrics["duration_s"] = round(time.monotonic() - started, 3)
     return result
 
 
 def build_archive(
-    source: Path, archive: Path, wanted: dict[str, str], target: Target, result: Result
+    library: Path | None, archive: Path, wanted: dict[str, str], target: Target, result: Result
 ) -> None:
-    """Download, build and pack; then forget older archives."""
+    """Download, build the wheel of the checkout `library` if it goes along, pack; forget older archives."""
     wheels = archive.parent / "wheels"
     wheels.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive.parent) as name:
         scratch = Path(name)
-        own = build_library(source, scratch)
+        own = [build_library(library, scratch)] if library else []
         chosen = chosen_wheels(wanted, wheels)
         if missing := {name: pin for name, pin in wanted.items() if name not in chosen}:
             download(missing, target, wheels, scratch)
@@ -284,7 +301,7 @@ def build_archive(
             for name, requirement in wanted.items()
             if name != "pip"
         ]
-        lines.append(f"courtkeeper=={result.details['version']} --hash=sha256:{sha256(own)}")
+        lines += [f"{LIBRARY}=={result.details['version']} --hash=sha256:{sha256(path)}" for path in own]
         manifest = {
             "digest": result.details["digest"],
             "version": result.details["version"],
@@ -292,11 +309,11 @@ def build_archive(
             "pip": f"wheels/{chosen['pip'].name}",
         }
         texts = {"requirements.txt": "\n".join(lines) + "\n", "manifest.json": json.dumps(manifest) + "\n"}
-        pack(archive, [*chosen.values(), own], texts)
+        pack(archive, [*chosen.values(), *own], texts)
     for path in wheels.glob("*.whl"):
         if path not in chosen.values():
             path.unlink()
     archives = sorted(archive.parent.glob("*.tar"), key=lambda path: path.stat().st_mtime)
     for path in archives[:-KEPT]:
         path.unlink()
-    result.metrics |= {"wheels": len(chosen) + 1, "archive_bytes": archive.stat().st_size}
+    result.metrics |= {"wheels": len(chosen) + len(own), "archive_bytes": archive.stat().st_size}

@@ -117,6 +117,25 @@ def test_one_archive_holds_all_and_is_built_once(source: Path, tmp_path: Path) -
     assert again.actions == []
 
 
+def test_certbots_archive_holds_its_lock_and_nothing_of_the_library(source: Path, tmp_path: Path) -> None:
+    index, house = tmp_path / "index", tmp_path / "house"
+    lock = tiny_wheel(index, "pip") + tiny_wheel(index, "certbot")
+    (source / "requirements/certbot.lock").write_text(lock)
+    library = build(source, house, DEBIAN13)
+    built = build(source, house, DEBIAN13, package="certbot")
+    assert Path(built.details["archive"]).name.startswith("certbot-1.0-")
+    with tarfile.open(built.details["archive"]) as archive:
+        names = set(archive.getnames())
+    assert names == {
+        "manifest.json", "requirements.txt", "wheels/pip-1.0-py3-none-any.whl",
+        "wheels/certbot-1.0-py3-none-any.whl",
+    }  # fmt: skip
+    assert Path(library.details["archive"]).exists()
+    # A new release of the library is no new release of certbot.
+    (source / "python_modules/courtkeeper/extra.py").write_text("NUMBER = 1\n")
+    assert not build(source, house, DEBIAN13, package="certbot").changed
+
+
 def test_a_changed_library_is_a_new_release_from_the_wheels_that_are_there(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

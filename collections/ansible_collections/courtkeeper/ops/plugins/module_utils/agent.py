@@ -1,6 +1,6 @@
 # Copyright: the Courtkeeper developers
 # MIT License (see LICENSE or https://opensource.org/licenses/MIT)
-"""The library on a host: where it lies, whether it works, how it is put there and taken away.
+"""The library on a host, and certbot beside it: where a venv lies, whether it works, how it comes and goes.
 
 The one part of the collection that cannot call the courtkeeper library: it is what brings it. It needs
 nothing but the standard library of the host's Python, and runs no shell.
@@ -22,7 +22,12 @@ import tarfile
 import tempfile
 
 MARK = "agent.json"
-IMPORT = "import courtkeeper, courtkeeper.findings; print(courtkeeper.__version__)"
+# What has to work in the venv of a package, and says its version.
+IMPORTS = dict(
+    courtkeeper="import courtkeeper, courtkeeper.findings; print(courtkeeper.__version__)",
+    certbot="import certbot.main; print(certbot.__version__)",
+)
+NAMES = dict(courtkeeper="library", certbot="certbot")
 # The venv, the unpacked archive and the compiled files together, as a multiple of the archive: a safe guess.
 ROOM = 6
 INSTALL_S = 300
@@ -47,20 +52,20 @@ def describe_host():
     )
 
 
-def works(venv):
-    """The version of the library in `venv`, and why it cannot be used (empty if it can)."""
-    command = [os.path.join(venv, "bin", "python"), "-I", "-c", IMPORT]
+def works(venv, package):
+    """The version of `package` in `venv`, and why it cannot be used (empty if it can)."""
+    command = [os.path.join(venv, "bin", "python"), "-I", "-c", IMPORTS[package]]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", f"its Python does not run: {error}"
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        return "", f"the library cannot be imported: {lines[-1]}"
+        return "", f"the {NAMES[package]} cannot be imported: {lines[-1]}"
     return done.stdout.strip(), ""
 
 
-def look(directory):
+def look(directory, package="courtkeeper"):
     """What is installed under `directory`: digest, version, and the problem with it (empty if none)."""
     venv = os.path.join(directory, "venv")
     found = dict(installed=os.path.lexists(venv), digest="", version="", problem="")
@@ -76,33 +81,44 @@ def look(directory):
     if record.get("python") != platform.python_version():
         found["problem"] = f"it was made for Python {record.get('python')}"
         return found
-    found["version"], found["problem"] = works(venv)
+    if record.get("package", "courtkeeper") != package:
+        found["problem"] = f"it holds {record['package']}"
+        return found
+    found["version"], found["problem"] = works(venv, package)
     return found
 
 
-def finding(directory, state):
-    """The one finding: whether the host has a library that works."""
-    status, fix = "ok", ""
-    summary = f"The library {state['version']} in {directory}/venv works."
+def finding(directory, state, package="courtkeeper"):
+    """The one finding: whether the host has a venv of `package` that works."""
+    status, fix, name = "ok", "", NAMES[package]
+    what = "The library" if name == "library" else name
+    summary = f"{what} {state['version']} in {directory}/venv works."
     if not state["installed"]:
         status, fix = "skipped", "run the role agent"
-        summary = f"The library is not installed in {directory}."
+        summary = f"{what} is not installed in {directory}."
     elif state["problem"]:
         status, fix = "crit", "run the role agent again"
-        summary = f"The library in {directory}/venv cannot be used: {state['problem']}."
+        summary = f"{what} in {directory}/venv cannot be used: {state['problem']}."
     return dict(
-        id="agent.library", subject=directory, status=status, observed=state["version"] or None,
+        id=f"agent.{name}", subject=directory, status=status, observed=state["version"] or None,
         threshold=None, unit="", summary=summary, fix=fix, applied="", undo="",
     )  # fmt: skip
 
 
-def refuse_odd_directory(directory):
-    """Refuse a directory that cannot be ours alone."""
+def refuse_odd_directory(directory, package="courtkeeper"):
+    """Refuse a directory that cannot be ours alone, or that holds another package of ours."""
     if not os.path.isabs(directory) or os.path.realpath(directory).count(os.sep) < 2:
         raise AgentError(f"agent_directory must be an absolute path of two parts or more, not {directory!r}")
     venv = os.path.join(directory, "venv")
     if os.path.lexists(venv) and not os.path.islink(venv):
         raise AgentError(f"{venv} is not the agent's, which is a link: name another agent_directory")
+    try:
+        with open(os.path.join(venv, MARK), encoding="utf-8") as mark:
+            held = json.load(mark).get("package", "courtkeeper")
+    except (OSError, ValueError, AttributeError):
+        return
+    if held != package:
+        raise AgentError(f"{directory} holds {held}, not {package}: name another agent_directory")
 
 
 def others(directory, keep):
@@ -115,7 +131,7 @@ def others(directory, keep):
     )
 
 
-def install(directory, archive, digest):
+def install(directory, archive, digest, package="courtkeeper"):
     """Build the release beside the one in use, try it, and only then let the link point at it."""
     if importlib.util.find_spec("venv") is None:
         raise AgentError(f"{sys.executable} has no venv: install it (Debian: apt-get install python3-venv)")
@@ -123,13 +139,13 @@ def install(directory, archive, digest):
     free = shutil.disk_usage(os.path.dirname(archive)).free
     if free < needed:
         raise AgentError(
-            f"{directory} has {free // 2**20} MiB free and the agent needs {needed // 2**20}: make room"
+            f"{directory} has {free // 2**20} MiB free, {NAMES[package]} needs {needed // 2**20}: make room"
         )
     release = release_directory(directory, digest)
     link = os.path.join(directory, "venv")
     shutil.rmtree(release, ignore_errors=True)  # an interrupted or a broken one
     try:
-        build(release, archive, digest)
+        build(release, archive, digest, package)
     except BaseException:
         shutil.rmtree(release, ignore_errors=True)
         raise
@@ -154,7 +170,7 @@ def unpack(archive, target):
                 shutil.copyfileobj(source, copy)
 
 
-def build(release, archive, digest):
+def build(release, archive, digest, package):
     """Make the venv of a release from the archive alone."""
     os.makedirs(os.path.dirname(release), mode=0o755, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(archive), prefix=".unpacked-") as unpacked:
@@ -173,12 +189,12 @@ def build(release, archive, digest):
             "--no-deps", "--require-hashes", "--only-binary=:all:",
             "--requirement", os.path.join(unpacked, "requirements.txt"),
         ])  # fmt: skip
-    version, problem = works(release)
+    version, problem = works(release, package)
     if problem or version != manifest["version"]:
         raise AgentError(
             f"the new release {manifest['version']} was not taken into use: {problem or 'it is ' + version}"
         )
-    record = dict(digest=digest, version=version, python=platform.python_version())
+    record = dict(package=package, digest=digest, version=version, python=platform.python_version())
     with open(os.path.join(release, MARK), "w", encoding="utf-8") as mark:
         json.dump(record, mark)
 

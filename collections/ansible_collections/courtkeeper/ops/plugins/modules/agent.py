@@ -1,13 +1,13 @@
 #!/usr/bin/python
 # Copyright: the Courtkeeper developers
 # MIT License (see LICENSE or https://opensource.org/licenses/MIT)
-"""Put the courtkeeper library on a host, or take it away."""
+"""Put the courtkeeper library or certbot on a host, or take it away."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: agent
-short_description: Put the courtkeeper library on a host, or take it away
+short_description: Put the courtkeeper library or certbot on a host, or take it away
 version_added: 0.1.0
 description:
   - Makes a venv from an archive that M(courtkeeper.ops.wheelhouse) built and that was copied to the host,
@@ -20,6 +20,11 @@ author:
 extends_documentation_fragment:
   - courtkeeper.ops.attributes
 options:
+  package:
+    description: What the venv holds, the courtkeeper library or certbot; each has a directory of its own.
+    type: str
+    choices: [courtkeeper, certbot]
+    default: courtkeeper
   state:
     description: Whether the library is to be on the host.
     type: str
@@ -97,13 +102,16 @@ def plan(parameters, before):
         return []
     old = f" in place of {before['version'] or 'a broken one'}" if before["installed"] else ""
     venv = os.path.join(directory, "venv")
-    return [f"install the library {parameters['version']} ({digest[:12]}) in {venv}{old}"]
+    name = agent.NAMES[parameters["package"]]
+    name = "the library" if name == "library" else name
+    return [f"install {name} {parameters['version']} ({digest[:12]}) in {venv}{old}"]
 
 
 def main():
     """Entry point."""
     module = AnsibleModule(
         argument_spec=dict(
+            package=dict(choices=["courtkeeper", "certbot"], default="courtkeeper"),
             state=dict(choices=["present", "absent"], default="present"),
             directory=dict(type="path", default="/opt/courtkeeper"),
             archive=dict(type="path"),
@@ -114,23 +122,23 @@ def main():
         supports_check_mode=True,
     )
     parameters, started = module.params, time.monotonic()
-    directory, archive = parameters["directory"], parameters["archive"]
-    before = after = agent.look(directory)
+    directory, archive, package = parameters["directory"], parameters["archive"], parameters["package"]
+    before = after = agent.look(directory, package)
     try:
-        agent.refuse_odd_directory(directory)
+        agent.refuse_odd_directory(directory, package)
         actions = plan(parameters, before)
         if actions and not module.check_mode:
             if parameters["state"] == "absent":
                 agent.remove(directory)
             else:
-                agent.install(directory, archive, parameters["digest"])
-            after = agent.look(directory)
+                agent.install(directory, archive, parameters["digest"], package)
+            after = agent.look(directory, package)
     except (agent.AgentError, OSError, tarfile.TarError, ValueError, KeyError) as error:
         module.fail_json(msg=f"The agent was left as it was: {error}.")
     finally:
         if archive and os.path.exists(archive) and not module.check_mode:
             os.unlink(archive)
-    found = agent.finding(directory, after)
+    found = agent.finding(directory, after, package)
     module.exit_json(
         changed=bool(actions),
         msg="; ".join(actions) or found["summary"],

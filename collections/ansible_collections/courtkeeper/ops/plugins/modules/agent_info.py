@@ -1,13 +1,13 @@
 #!/usr/bin/python
 # Copyright: the Courtkeeper developers
 # MIT License (see LICENSE or https://opensource.org/licenses/MIT)
-"""Look at the courtkeeper library on a host."""
+"""Look at the courtkeeper library, or certbot, on a host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: agent_info
-short_description: Look at the courtkeeper library on a host
+short_description: Look at the courtkeeper library, or certbot, on a host
 version_added: 0.1.0
 description:
   - Says which Python, machine and C library the host has, which release of the library is installed, and
@@ -18,6 +18,11 @@ author:
 extends_documentation_fragment:
   - courtkeeper.ops.attributes
 options:
+  package:
+    description: What the venv holds, the courtkeeper library or certbot; each has a directory of its own.
+    type: str
+    choices: [courtkeeper, certbot]
+    default: courtkeeper
   directory:
     description: Directory of the agent.
     type: path
@@ -70,11 +75,15 @@ from ansible_collections.courtkeeper.ops.plugins.module_utils import agent
 def main():
     """Entry point."""
     module = AnsibleModule(
-        argument_spec=dict(directory=dict(type="path", default="/opt/courtkeeper")),
+        argument_spec=dict(
+            package=dict(choices=["courtkeeper", "certbot"], default="courtkeeper"),
+            directory=dict(type="path", default="/opt/courtkeeper"),
+        ),
         supports_check_mode=True,
     )
-    state = agent.look(module.params["directory"])
-    found = agent.finding(module.params["directory"], state)
+    directory, package = module.params["directory"], module.params["package"]
+    state = agent.look(directory, package)
+    found = agent.finding(directory, state, package)
     module.exit_json(
         changed=False,
         msg=found["summary"],

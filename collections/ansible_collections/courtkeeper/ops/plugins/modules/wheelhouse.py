@@ -1,17 +1,17 @@
 #!/usr/bin/python
 # Copyright: the Courtkeeper developers
 # MIT License (see LICENSE or https://opensource.org/licenses/MIT)
-"""Build what a host needs for the courtkeeper library, in one archive."""
+"""Build what a host needs for a venv of ours, in one archive."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: wheelhouse
-short_description: Build what a host needs for the courtkeeper library, in one archive
+short_description: Build what a host needs for a venv of ours, in one archive
 version_added: 0.1.0
 description:
   - Runs on the controller. Collects the wheels that are pinned for hosts, for the host's Python and
-    machine, builds the library's own, and packs them with their hashes.
+    machine, builds the library's own where that is what is asked for, and packs them with their hashes.
   - One archive serves all hosts of one kind; it is built once for each release.
 author:
   - The Courtkeeper developers (@courtkeeper)
@@ -22,6 +22,11 @@ requirements:
   - pip, and a package index that it reaches, unless the wheels are there
   - hatchling
 options:
+  package:
+    description: What the archive is for, the courtkeeper library or certbot.
+    type: str
+    choices: [courtkeeper, certbot]
+    default: courtkeeper
   source:
     description: Checkout of Courtkeeper.
     type: path
@@ -102,6 +107,7 @@ def main():
     """Entry point."""
     module = AnsibleModule(
         argument_spec=dict(
+            package=dict(choices=["courtkeeper", "certbot"], default="courtkeeper"),
             source=dict(type="path", required=True),
             directory=dict(type="path", required=True),
             python=dict(type="str", required=True),
@@ -118,6 +124,7 @@ def main():
             Path(given["source"]),
             Path(given["directory"]),
             Target(given["python"], given["machine"], given["glibc"]),
+            package=given["package"],
             check=module.check_mode,
         ),
     )

@@ -1,0 +1,247 @@
+"""Give a service its certificate: snapshot, write, test, reload, compare what is served, keep or put back."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from courtkeeper.findings import CourtkeeperError, Finding, Status
+from courtkeeper.hosts import commands, services
+from courtkeeper.hosts.certificates import journal, served, state, x509
+from courtkeeper.hosts.certificates.certbot import Lineage
+from courtkeeper.hosts.certificates.settings import Deploy, Wanted
+
+TEST_S = 60
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What one deployment needs: the paths to write, and why the service is to take its files anew.
+
+    An empty `why` with paths to write is a matter of permissions alone.
+    """
+
+    write: list[Path]
+    why: str
+
+    @property
+    def needed(self) -> bool:
+        """Tell whether there is anything to do."""
+        return bool(self.write or self.why)
+
+
+class Outcome(msgspec.Struct):
+    """What came of one deployment."""
+
+    changed: bool = False
+    finding: Finding | None = None
+
+
+class FailedError(CourtkeeperError):
+    """A deployment did not stand its test; the message is the end of a sentence."""
+
+    observed = ""
+
+
+def apply_action(deploy: Deploy) -> str:
+    """Return what makes the service take its files, as an action says it."""
+    return f"run {deploy.command[0]}" if deploy.command else f"{deploy.action} {deploy.service}"
+
+
+def action(wanted: Wanted, deploy: Deploy, plan: Plan) -> str:
+    """Return a plan as one of the actions."""
+    paths = ", ".join(map(str, plan.write))
+    if not plan.why:
+        return f"set owner and mode of {paths}"
+    written = f"write {paths}, then " if plan.write else ""
+    return f"deploy {wanted.name} to {deploy.service}: {written}{apply_action(deploy)} ({plan.why})"
+
+
+def expected(deploy: Deploy, chain: Sequence[x509.Facts]) -> Sequence[x509.Facts]:
+    """Return what the service should serve: the whole chain, unless it is given the leaf alone."""
+    whole = deploy.fullchain or deploy.bundle or deploy.chain
+    return chain if whole else chain[:1]
+
+
+def ownership(deploy: Deploy, kind: str) -> tuple[int, int, int]:
+    """Return mode, uid and gid of one of the files: only what holds the key is closed to others."""
+    mode = int(deploy.mode, 8) if kind in {"key", "bundle"} else 0o644
+    return mode, pwd.getpwnam(deploy.owner).pw_uid, grp.getgrnam(deploy.group).gr_gid
+
+
+def look(
+    directory: Path, wanted: Wanted, deploy: Deploy, lineage: Lineage, chain: Sequence[x509.Facts]
+) -> Plan:
+    """Compare the service's files with the lineage, and what it serves with its files. Changes nothing."""
+    differing, write = [], []
+    for kind, path in deploy.paths().items():
+        kept = journal.keep(path)
+        if kept.content != getattr(lineage, kind):
+            differing.append(path)
+        if path in differing or (kept.mode, kept.uid, kept.gid) != ownership(deploy, kind):
+            write.append(path)
+    if differing:
+        return Plan(write, "its files are not the newest ones")
+    if journal.place(directory, wanted, deploy).exists():
+        return Plan(write, "an earlier run was interrupted")
+    if services.is_active(deploy.service):
+        for endpoint in deploy.serve:
+            found, last = served.wait_for(
+                endpoint, wanted.server_name(endpoint), expected(deploy, chain), timeout_s=0
+            )
+            if not found:
+                return Plan(write, f"{endpoint.address} serves something else: {last[:120]}")
+    return Plan(write, "")
+
+
+def carry_out(
+    directory: Path,
+    wanted: Wanted,
+    deploy: Deploy,
+    plan: Plan,
+    lineage: Lineage,
+    chain: Sequence[x509.Facts],
+    *,
+    timeout_s: float,
+) -> Outcome:
+    """Do what `plan` says, and put the old files back where the service does not take the new ones."""
+    kept_at = journal.place(directory, wanted, deploy)
+    snapshot = journal.begin(kept_at, deploy)
+    reloaded = False
+    try:
+        for kind, path in deploy.paths().items():
+            if path in plan.write:
+                mode, uid, gid = ownership(deploy, kind)
+                state.write(path, getattr(lineage, kind), mode=mode, uid=uid, gid=gid)
+        if plan.why:
+            test_configuration(deploy)
+            if not services.is_active(deploy.service):
+                journal.end(kept_at)
+                return Outcome(changed=bool(plan.write), finding=stopped(wanted, deploy))
+            reloaded = True
+            take(deploy)
+            compare(wanted, deploy, expected(deploy, chain), timeout_s)
+    except (FailedError, OSError) as error:
+        return back(wanted, deploy, snapshot, kept_at, error, chain, reloaded=reloaded, timeout_s=timeout_s)
+    journal.end(kept_at)
+    return Outcome(changed=True, finding=accepted(wanted, deploy, chain) if plan.why else None)
+
+
+def test_configuration(deploy: Deploy) -> None:
+    """Let the service judge its configuration with the new files."""
+    if command := deploy.test():
+        try:
+            done = commands.run(command, timeout_s=TEST_S, allowed=range(256))
+        except commands.CommandError as error:
+            raise FailedError(f"its configuration could not be tested: {error}") from None
+        if done.code:
+            raise FailedError(f"its configuration test said: {telling_line(done)}")
+
+
+def telling_line(output: commands.Output) -> str:
+    """Return the line that says why: nginx and others end with one that only says that it failed."""
+    lines = [line.strip() for line in f"{output.stderr}\n{output.stdout}".splitlines()]
+    return next((line for line in lines if "[emerg]" in line), output.last_line)[:300].rstrip(".")
+
+
+def take(deploy: Deploy) -> None:
+    """Let the service take its files into use."""
+    try:
+        if deploy.command:
+            commands.run(deploy.command, timeout_s=services.CHANGE_S)
+        elif deploy.action == "restart":
+            services.restart(deploy.service)
+        else:
+            services.reload(deploy.service)
+    except commands.CommandError as error:
+        raise FailedError(f"{apply_action(deploy)} failed: {error}") from None
+    if not services.is_active(deploy.service):
+        raise FailedError(f"{deploy.service} does not run after {apply_action(deploy)}")
+
+
+def compare(wanted: Wanted, deploy: Deploy, chain: Sequence[x509.Facts], timeout_s: float) -> None:
+    """Compare what every declared endpoint serves with the file."""
+    for endpoint in deploy.serve:
+        found, last = served.wait_for(endpoint, wanted.server_name(endpoint), chain, timeout_s=timeout_s)
+        if not found:
+            failed = FailedError(
+                f"{endpoint.address} still served {last[:160]} and not {chain[0].fingerprint} "
+                f"{timeout_s:g} s after {apply_action(deploy)}"
+            )
+            failed.observed = last
+            raise failed
+
+
+def back(
+    wanted: Wanted,
+    deploy: Deploy,
+    snapshot: journal.Snapshot,
+    kept_at: Path,
+    error: Exception,
+    chain: Sequence[x509.Facts],
+    *,
+    reloaded: bool,
+    timeout_s: float,
+) -> Outcome:
+    """Put the old files back, let the service take them, and say what it serves now."""
+    journal.put_back(snapshot)
+    after = "the old files are back"
+    if reloaded:
+        try:
+            take(deploy)
+        except FailedError as second:
+            after += f", but {second}"
+    journal.end(kept_at)
+    old = old_chain(deploy, snapshot)
+    for endpoint in deploy.serve if old else []:
+        found, last = served.wait_for(endpoint, wanted.server_name(endpoint), old, timeout_s=timeout_s)
+        serves = f"{endpoint.address} serves"
+        after += ", " + (f"{serves} the old one" if found else f"but {serves}: {last[:160]}")
+    reason = str(error).rstrip(".")
+    return Outcome(
+        finding=Finding(
+            id="certificate.served" if getattr(error, "observed", "") else "certificate.deploy",
+            subject=f"{wanted.name} on {deploy.service}",
+            status=Status.CRIT,
+            observed=getattr(error, "observed", "") or str(error)[:300],
+            threshold=chain[0].fingerprint,
+            unit="SHA-256 of the leaf" if getattr(error, "observed", "") else "",
+            summary=f"{deploy.service} did not take the new {wanted.name}: {reason}; {after}.",
+            fix=f"mend {deploy.service}, then run again; it is issued and only has to be deployed",
+            applied=after,
+        )
+    )
+
+
+def old_chain(deploy: Deploy, snapshot: journal.Snapshot) -> Sequence[x509.Facts]:
+    """Return what the service should serve with its old files; empty where there were none."""
+    contents = {kept.path: kept.content or b"" for kept in snapshot.files}
+    for path in (deploy.fullchain, deploy.bundle, deploy.certificate):
+        try:
+            return x509.read_chain(contents.get(path, b""), path)[: None if path != deploy.certificate else 1]
+        except x509.CertificateError:
+            continue
+    return ()
+
+
+def stopped(wanted: Wanted, deploy: Deploy) -> Finding:
+    """Return the finding on a service that does not run, and so was given files and nothing else."""
+    return Finding(
+        id="certificate.deploy", subject=f"{wanted.name} on {deploy.service}", status=Status.WARN,
+        summary=f"{deploy.service} does not run: {wanted.name} lies ready for it.",
+        fix=f"systemctl start {deploy.service}",
+    )  # fmt: skip
+
+
+def accepted(wanted: Wanted, deploy: Deploy, chain: Sequence[x509.Facts]) -> Finding:
+    """Return the finding on a deployment that stands."""
+    proof = ", ".join(endpoint.address for endpoint in deploy.serve)
+    return Finding(
+        id="certificate.deploy", subject=f"{wanted.name} on {deploy.service}", status=Status.OK,
+        observed=chain[0].fingerprint, threshold=chain[0].fingerprint, unit="SHA-256 of the leaf",
+        summary=f"{deploy.service} took {wanted.name}" + (f" and serves it at {proof}." if proof else "."),
+        applied=apply_action(deploy),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Upgrade a host's packages: plan, change, gate, and go back when the gate fails."""
