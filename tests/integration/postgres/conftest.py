@@ -15,6 +15,7 @@ from courtkeeper.postgres.check import choose
 from courtkeeper.postgres.integrity import integrity
 from support.clusters import Cluster, cluster
 from support.postgres import Server
+from support.upkeep import Upkeep
 
 Ask = Callable[..., list[Finding]]
 
@@ -44,3 +45,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory: Path = tmp_path_factory.mktemp("sound")
     with cluster(directory) as server:
         yield server
+
+
+@pytest.fixture
+def upkeep(postgres: Server, database_dsn: str) -> Upkeep:
+    """The upkeep of that database, as its owner."""
+    return Upkeep(postgres.admin_dsn_for(database_dsn))

@@ -55,6 +55,7 @@ class SequenceExhaustion(Check[FullSequence]):
             observed=round(used, 2),
             threshold=self.limit.get(status),
             unit="%",
-            fix=f"ALTER TABLE {row.table_name} ALTER COLUMN {row.column_name} TYPE bigint; "
+            fix=f"ALTER SEQUENCE {row.sequence_name} AS bigint; "
+            f"ALTER TABLE {row.table_name} ALTER COLUMN {row.column_name} TYPE bigint; "
             "-- rewrites the table under an exclusive lock: plan it",
         )

@@ -9,14 +9,13 @@ from courtkeeper.postgres.check import Check
 
 
 class InvalidIndex(msgspec.Struct, frozen=True):
-    """An index that is not valid. `is_new` and `is_old`: a leftover of REINDEX CONCURRENTLY."""
+    """An index that is not valid. `replaces`: of a leftover of REINDEX CONCURRENTLY, the index beside it."""
 
     index_name: str
     table_name: str
     bytes: int
     ready: bool
-    is_new: bool
-    is_old: bool
+    replaces: str | None
 
 
 class Invalid(Check[InvalidIndex]):
@@ -27,9 +26,8 @@ class Invalid(Check[InvalidIndex]):
 
     def judge(self, row: InvalidIndex) -> Finding:
         """Leftovers are dropped, others are built again."""
-        leftover = row.is_new or row.is_old
-        verb = "DROP INDEX CONCURRENTLY" if leftover else "REINDEX INDEX CONCURRENTLY"
-        kind = "a leftover of REINDEX CONCURRENTLY" if leftover else "invalid"
+        verb = "DROP INDEX CONCURRENTLY" if row.replaces else "REINDEX INDEX CONCURRENTLY"
+        kind = f"what REINDEX CONCURRENTLY left beside {row.replaces}" if row.replaces else "invalid"
         return self.finding(
             row.index_name,
             Status.CRIT,

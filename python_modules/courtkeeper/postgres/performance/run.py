@@ -1,0 +1,196 @@
+"""Look at a database's performance, and change what was named."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from courtkeeper import database
+from courtkeeper.database import Connection, DatabaseSettings
+from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_severity
+from courtkeeper.postgres import server as servers
+from courtkeeper.postgres.check import Context
+from courtkeeper.postgres.integrity import Progress, sentence, silent
+from courtkeeper.postgres.performance import statements, tuning
+from courtkeeper.postgres.performance.machine import machine
+from courtkeeper.postgres.performance.settings import PerformanceSettings
+from courtkeeper.postgres.performance.statements import Statement
+
+_PURPOSE = "postgres_performance"
+
+
+def performance(
+    settings: DatabaseSettings,
+    told: PerformanceSettings,
+    *,
+    check_mode: bool = False,
+    progress: Progress = silent,
+) -> Result:
+    """Look at the statements, indexes and settings of a database and return advice, the worst first.
+
+    Only what `told` names is changed. `details.performance` holds the table of statements. Raises
+    ConfigurationError before anything is changed; where the server is lost on the way, what was found and
+    done before is the error's `partial`.
+    """
+    started = time.monotonic()
+    tuning.refuse_unknown(told.apply_settings)
+    with _connections(settings, told) as (worker, reader):
+        context = Context(connection=reader, database=settings, server=servers.look(reader))
+        run = _Run(context, worker, told, progress, check_mode=check_mode)
+        try:
+            run.everything()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise _lost(settings, error, run.finished(started)) from error
+        except CourtkeeperError as error:
+            error.partial = run.finished(started)
+            raise
+        return run.finished(started)
+
+
+@contextmanager
+def _connections(
+    settings: DatabaseSettings, told: PerformanceSettings
+) -> Iterator[tuple[Connection, Connection]]:
+    """Open one connection that changes things, each statement by itself, and one that only reads."""
+
+    def opened() -> Connection:
+        return database.connect(
+            settings,
+            purpose=_PURPOSE,
+            lock_timeout_s=told.lock_timeout_s,
+            statement_timeout_s=told.statement_timeout_s,
+        )
+
+    with opened() as worker, opened() as reader:
+        worker.autocommit = True
+        reader.read_only = True
+        yield worker, reader
+
+
+class _Run:
+    """One run; what it has found and done so far stays readable when it ends in the middle."""
+
+    def __init__(
+        self,
+        context: Context,
+        worker: Connection,
+        told: PerformanceSettings,
+        progress: Progress,
+        *,
+        check_mode: bool,
+    ) -> None:
+        self.context, self.worker, self.told, self.progress = context, worker, told, progress
+        self.check_mode = check_mode
+        self.result = Result()
+        self.statements: list[Statement] = []
+        self.diff: list[tuple[str, str]] = []
+
+    def everything(self) -> None:
+        """Do every part that was chosen."""
+        parts: list[tuple[str, str, Callable[[], None]]] = [
+            ("statements", "the statements", self._statements),
+            ("settings", "the settings", self._settings),
+        ]
+        chosen = [part for part in parts if self.told.wants(part[0])]
+        for number, (name, text, work) in enumerate(chosen):
+            self.progress(number, len(chosen), text)
+            try:
+                work()
+            except psycopg.Error as error:
+                if self.context.connection.closed or self.worker.closed or error.sqlstate is None:
+                    raise
+                self.result.findings.append(_not_done(name, text, self.context, error))
+
+    def finished(self, started: float) -> Result:
+        """Return what was found and done so far."""
+        result = self.result
+        result.findings = by_severity(result.findings)
+        result.changed = bool(result.actions)
+        result.metrics["duration_s"] = round(time.monotonic() - started, 3)
+        if self.diff:
+            result.diff = {
+                "before": "".join(f"{before}\n" for before, _ in self.diff if before),
+                "after": "".join(f"{after}\n" for _, after in self.diff if after),
+            }
+        verb = "to do" if self.check_mode else "done"
+        told = f"{len(result.actions)} changes {verb}; " if result.actions else ""
+        result.msg = told + sentence(self.context.server, result.findings)
+        return result
+
+    def _statements(self) -> None:
+        lack = statements.unable(self.context)
+        if lack is not None:
+            self.result.findings.append(lack)
+            return
+        self.statements = statements.top(self.context, self.told)
+        self.result.findings += statements.judge(self.statements, self.told, self.context.server.database)
+        self.result.metrics["statements"] = len(self.statements)
+        self.result.details["performance"] = {"statements": [_row(one) for one in self.statements]}
+
+    def _settings(self) -> None:
+        context = self.context
+        known = tuning.facts(context, machine(context.database, self.told))
+        findings = list(tuning.look(context, known))
+        for advice in tuning.open_advice(context, known):
+            if advice.name not in self.told.apply_settings:
+                continue
+            applied = tuning.apply(self.worker, context, known, advice, check_mode=self.check_mode)
+            findings = [one for one in findings if one.id != tuning.ID or one.subject != advice.name] + [
+                applied.finding
+            ]
+            if applied.action:
+                self.result.actions.append(applied.action)
+                now = known.settings[advice.name].shown
+                self.diff.append((f"{advice.name} = {now}", f"{advice.name} = {advice.value}"))
+        self.result.findings += findings
+
+
+def _row(one: Statement) -> dict[str, Any]:
+    """Return a statement's row of the report's table."""
+    return {
+        "queryid": one.queryid,
+        "role": one.role,
+        "text": one.shown,
+        "calls": one.calls,
+        "total_ms": round(one.total_ms, 3),
+        "mean_ms": round(one.mean_ms, 3),
+        "max_ms": round(one.max_ms, 3),
+        "rows": one.rows,
+        "share": round(one.share, 4),
+        "read_bytes": one.read_bytes,
+        "temp_bytes": one.temp_bytes,
+        "among": list(one.among),
+    }
+
+
+def _not_done(part: str, text: str, context: Context, error: psycopg.Error) -> Finding:
+    why = str(error.diag.message_primary or error).splitlines()[0].rstrip(".")
+    status, fix = Status.UNKNOWN, "report this: the question should know better"
+    if isinstance(error, errors.LockNotAvailable):
+        status, why, fix = Status.SKIPPED, "an object is locked by somebody else", "try later"
+    elif isinstance(error, errors.QueryCanceled):
+        status, why, fix = Status.SKIPPED, "it took longer than its time", "raise statement_timeout_s"
+    elif isinstance(error, errors.InsufficientPrivilege):
+        status, fix = Status.SKIPPED, f'GRANT pg_monitor TO "{context.server.role}"; -- or more'
+    return Finding(
+        id=f"postgres.performance.{part}",
+        subject=context.server.database,
+        status=status,
+        summary=f"What {text} lack was not found out: {why}.",
+        fix=fix,
+    )
+
+
+def _lost(settings: DatabaseSettings, error: psycopg.Error, partial: Result) -> CourtkeeperError:
+    text = " ".join(str(error).split())[:160]
+    lost = CourtkeeperError(
+        f"the connection to {settings.where} was lost on the way: see whether the server still runs, "
+        f"then run it again ({text})"
+    )
+    lost.partial = partial
+    return lost

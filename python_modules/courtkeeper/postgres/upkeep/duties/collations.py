@@ -1,0 +1,94 @@
+"""Collations that the operating system has changed: indexes first, then the version is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from courtkeeper.findings import Finding
+from courtkeeper.postgres.check import Context
+from courtkeeper.postgres.checks.structure.collation_version import ChangedCollation
+from courtkeeper.postgres.upkeep.duties.indexes import leftovers_of
+from courtkeeper.postgres.upkeep.duty import Duty
+from courtkeeper.postgres.upkeep.sql import statement
+from courtkeeper.postgres.upkeep.task import Task
+
+_REBUILD, _REFRESH = "collation_reindex", "collation"
+
+
+class Collations(Duty[ChangedCollation]):
+    """Every index that is sorted by a changed collation is built again, and only then is that on record.
+
+    Which ones were built is remembered, so that a short window gets to the end in some nights.
+    """
+
+    name = "collations"
+    asks = "structure.collation_version"
+
+    def consider(self, context: Context, row: ChangedCollation) -> Iterator[Task | Finding]:
+        """Yield a task for each index that is still to be built, and the refresh after them all."""
+        finding = self.check.judge(row)
+        if finding is None:
+            return
+        if row.cuts_partitions or not row.actual:
+            why = "rows may be in the wrong partition" if row.cuts_partitions else "there is no version now"
+            yield msgspec.structs.replace(
+                finding,
+                summary=f"{finding.summary} It is not refreshed by the upkeep: {why}.",
+                fix=f"{finding.fix} -- after moving the rows that are in the wrong partition"
+                if row.cuts_partitions
+                else "see which collations the operating system has, and name one of them",
+            )
+            return
+        note = f"{row.name} {row.actual}"
+        ready = self.state.done_since(_REBUILD, note, (_REFRESH, row.name))
+        rebuilds = [
+            self.rebuild(row, finding, index, note)
+            for index in self.indexes(context, row)
+            if index not in ready
+        ]
+        yield from rebuilds
+        yield self.refresh(row, finding, tuple(task.key for task in rebuilds))
+
+    def indexes(self, context: Context, row: ChangedCollation) -> list[str]:
+        """Return the indexes that are sorted by the collation; for the database, by its default one."""
+        if not row.is_database:
+            return sorted(row.indexes)
+        with context.connection.transaction():
+            rows = context.connection.execute(statement("default_collation"), {}).fetchall()
+        return [name for (name,) in rows]
+
+    def rebuild(self, row: ChangedCollation, finding: Finding, index: str, note: str) -> Task:
+        """Return the task for one index. Its subject is the index, its fault the collation's."""
+        return Task(
+            kind=_REBUILD,
+            rank=2,
+            text=f"build {index} again by the new order of {row.name}",
+            statements=(f"REINDEX INDEX CONCURRENTLY {index}",),
+            found=msgspec.structs.replace(finding, subject=index),
+            relation=index,
+            disk=1.0,
+            note=note,
+        )
+
+    def refresh(self, row: ChangedCollation, finding: Finding, needs: tuple[tuple[str, str], ...]) -> Task:
+        """Return the task that writes the new version down."""
+        kind, what = ("DATABASE", "COLLATION VERSION") if row.is_database else ("COLLATION", "VERSION")
+        return Task(
+            kind=_REFRESH,
+            rank=3,
+            text=f"note that {kind.lower()} {row.name} has the version {row.actual}",
+            statements=(f"ALTER {kind} {row.name} REFRESH {what}",),
+            found=finding,
+            undo="-- nothing to take back: the indexes are in the order of this version",
+            needs=needs,
+        )
+
+    def again(self, context: Context, task: Task) -> Finding | None:
+        """An index that was built again is right; the collation is asked for."""
+        return None if task.kind == _REBUILD else super().again(context, task)
+
+    def leftovers(self, context: Context, task: Task) -> list[str]:
+        """Return how to drop what a failed rebuild left."""
+        return leftovers_of(context, task.subject) if task.kind == _REBUILD else []

@@ -1,0 +1,144 @@
+"""Advice on a real server's settings: given, applied where told, and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from courtkeeper.findings import ConfigurationError, Result, Status
+from support.findings import apply, only
+from support.performance import look, of
+from support.postgres import Server, postgres_server
+
+MACHINE = {"parts": ["settings"], "memory_mb": 4096, "cpus": 2}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of its own: its settings are changed."""
+    with postgres_server(tmp_path_factory.mktemp("settings")) as made:
+        yield made
+
+
+@pytest.fixture
+def admin(server: Server) -> Iterator[psycopg.Connection[Any]]:
+    """Its owner; whatever a test has changed is gone afterwards."""
+    with psycopg.connect(server.admin_dsn, autocommit=True) as connection:
+        yield connection
+        connection.execute("ALTER SYSTEM RESET ALL")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def advised(result: Result) -> dict[str, Any]:
+    return {one.subject: one.threshold for one in of(result, "setting") if one.status is Status.WARN}
+
+
+def files(admin: psycopg.Connection[Any], name: str) -> list[str]:
+    query = "SELECT setting FROM pg_file_settings WHERE name = %s AND sourcefile LIKE '%%auto.conf'"
+    return [value for (value,) in admin.execute(query, [name])]
+
+
+def test_the_defaults_of_a_machine_with_4_gb_are_advised_on_and_nothing_is_changed(
+    server: Server, admin: psycopg.Connection[Any]
+) -> None:
+    result = look(server.admin_dsn, **MACHINE)
+    assert advised(result)["shared_buffers"] == "1024MB"
+    assert advised(result)["maintenance_work_mem"] == "256MB"
+    assert not result.changed
+    assert files(admin, "maintenance_work_mem") == []
+    finding = next(one for one in of(result, "setting") if one.subject == "maintenance_work_mem")
+    assert "64.0 MB and should be 256MB" in finding.summary
+    assert "PgTune" in finding.summary
+
+
+def test_the_remedy_by_hand_and_its_undo_work(server: Server, admin: psycopg.Connection[Any]) -> None:
+    finding = next(
+        one
+        for one in of(look(server.admin_dsn, **MACHINE), "setting")
+        if one.subject == "maintenance_work_mem"
+    )
+    apply(admin, finding.fix)
+    assert "maintenance_work_mem" not in advised(look(server.admin_dsn, **MACHINE))
+    apply(admin, finding.undo)
+    assert "maintenance_work_mem" in advised(look(server.admin_dsn, **MACHINE))
+
+
+def test_a_named_setting_is_applied_once_and_its_undo_brings_the_former_value_back(
+    server: Server, admin: psycopg.Connection[Any]
+) -> None:
+    admin.execute("ALTER SYSTEM SET maintenance_work_mem = '17MB'")
+    admin.execute("SELECT pg_reload_conf()")
+    told = {**MACHINE, "apply_settings": ["maintenance_work_mem"]}
+    planned = look(server.admin_dsn, check_mode=True, **told)
+    assert files(admin, "maintenance_work_mem") == ["17MB"]
+    done = look(server.admin_dsn, **told)
+    assert done.changed
+    assert done.actions == planned.actions == ["set maintenance_work_mem from 17.0 MB to 256MB"]
+    assert files(admin, "maintenance_work_mem") == ["256MB"]
+    finding = next(one for one in of(done, "setting") if one.subject == "maintenance_work_mem")
+    assert finding.status is Status.OK
+    again = look(server.admin_dsn, **told)
+    assert (again.changed, again.actions) == (False, [])
+    apply(admin, finding.undo)
+    assert files(admin, "maintenance_work_mem") == ["17MB"]
+
+
+def test_a_setting_that_takes_a_restart_says_so_and_is_not_set_again(
+    server: Server, admin: psycopg.Connection[Any]
+) -> None:
+    told = {**MACHINE, "apply_settings": ["shared_buffers"]}
+    done = look(server.admin_dsn, **told)
+    assert done.actions == ["set shared_buffers from 128.0 MB to 1024MB, in effect from the next restart"]
+    finding = next(one for one in of(done, "setting") if one.subject == "shared_buffers")
+    assert (finding.status, finding.fix) == (Status.WARN, "restart the server at a quiet time")
+    again = look(server.admin_dsn, **told)
+    assert (again.changed, again.actions) == (False, [])
+    assert only(of(again, "pending_restart")).subject == "shared_buffers"
+    assert "shared_buffers" not in advised(again)
+
+
+def test_a_setting_of_the_database_itself_is_left_alone(
+    server: Server, admin: psycopg.Connection[Any]
+) -> None:
+    admin.execute("ALTER DATABASE nba SET maintenance_work_mem = '16MB'")
+    try:
+        done = look(server.admin_dsn, **MACHINE, apply_settings=["maintenance_work_mem"])
+    finally:
+        admin.execute("ALTER DATABASE nba RESET maintenance_work_mem")
+    assert not done.changed
+    finding = next(one for one in of(done, "setting") if one.subject == "maintenance_work_mem")
+    assert finding.status is Status.SKIPPED
+    assert "comes from another place (database)" in finding.summary
+
+
+def test_a_role_that_may_not_change_settings_is_told(server: Server, admin: psycopg.Connection[Any]) -> None:
+    done = look(server.dsn, **MACHINE, apply_settings=["maintenance_work_mem"])
+    assert not done.changed
+    finding = next(one for one in of(done, "setting") if one.subject == "maintenance_work_mem")
+    assert finding.status is Status.SKIPPED
+    assert "ALTER SYSTEM is a superuser's" in finding.summary
+    assert files(admin, "maintenance_work_mem") == []
+
+
+def test_an_unknown_setting_is_refused_before_anything_is_changed(
+    server: Server, admin: psycopg.Connection[Any]
+) -> None:
+    with pytest.raises(ConfigurationError, match="did you mean work_mem"):
+        look(server.admin_dsn, **MACHINE, apply_settings=["maintenance_work_mem", "work_men"])
+    assert files(admin, "maintenance_work_mem") == []
+
+
+def test_more_clients_than_the_cpus_serve_are_told_the_size_of_a_pool(server: Server, tmp_path: Path) -> None:
+    assert only(of(look(server.admin_dsn, **MACHINE), "pool_size")).status is Status.OK
+    crowd = [psycopg.connect(server.dsn) for _ in range(21)]
+    try:
+        finding = only(of(look(server.admin_dsn, **MACHINE), "pool_size"))
+    finally:
+        for one in crowd:
+            one.close()
+    assert finding.status is Status.WARN
+    assert "keep about 5 busy" in finding.summary

@@ -1,0 +1,209 @@
+"""What the upkeep never does: wait, hold others up, run over its window, lose or double what it did."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from courtkeeper.findings import ConfigurationError, Result, Status
+from courtkeeper.postgres.upkeep import snapshots
+from support.findings import only
+from support.platform import wait_until
+from support.upkeep import WAITING, Upkeep, another, invalid
+
+Admin = psycopg.Connection[Any]
+
+
+class TestLocks:
+    @pytest.mark.parametrize("mode", ["ACCESS EXCLUSIVE", "SHARE UPDATE EXCLUSIVE"])
+    def test_what_somebody_holds_is_skipped_in_time(self, upkeep: Upkeep, admin: Admin, mode: str) -> None:
+        invalid(admin, "held")
+        invalid(admin, "free")
+        with another(admin) as holder:
+            holder.execute(f"LOCK TABLE held IN {mode} MODE")
+            started = time.monotonic()
+            result = upkeep(duties=["invalid_indexes"], lock_timeout_s=0.3)
+            assert time.monotonic() - started < 10
+        found = {f.subject: f.status for f in result.findings}
+        assert found == {"public.held_n": Status.SKIPPED, "public.free_n": Status.OK}
+        done = upkeep(duties=["invalid_indexes"])
+        assert {f.status for f in done.findings} == {Status.OK}
+
+    def test_nobody_waits_behind_us_for_longer_than_our_lock_timeout(
+        self, upkeep: Upkeep, admin: Admin
+    ) -> None:
+        """The drop of an index is what takes the strongest lock."""
+        admin.execute("CREATE TABLE parted (a int) PARTITION BY RANGE (a)")
+        admin.execute("CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10)")
+        admin.execute("CREATE INDEX older ON parted (a); CREATE INDEX younger ON parted (a)")
+        results: list[Result] = []
+        with another(admin) as reader, another(admin) as writer:
+            reader.execute("SELECT count(*) FROM parted")  # holds ACCESS SHARE until it ends
+            ours = threading.Thread(
+                target=lambda: results.append(
+                    upkeep(duties=["redundant_indexes"], drop_indexes=["younger"], lock_timeout_s=0.5)
+                )
+            )
+            ours.start()
+            wait_until(lambda: admin.execute(WAITING, ["courtkeeper postgres_upkeep"]).fetchone() == (1,))
+            started = time.monotonic()
+            writer.execute("INSERT INTO parted VALUES (1)")
+            waited = time.monotonic() - started
+            ours.join(20)
+        assert waited < 5
+        assert only(results[0].findings).status is Status.SKIPPED
+        assert not results[0].metrics["actions_done"]
+
+    def test_an_old_transaction_makes_a_rebuild_give_up_and_leave_nothing(
+        self, upkeep: Upkeep, admin: Admin
+    ) -> None:
+        invalid(admin)
+        admin.execute("CREATE TABLE elsewhere (n int)")
+        with another(admin) as reader:
+            reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            reader.execute("SELECT count(*) FROM elsewhere")
+            result = upkeep(duties=["invalid_indexes"], lock_timeout_s=0.3)
+        assert only(result.findings).status is Status.SKIPPED
+        assert {f.status for f in upkeep(duties=["invalid_indexes"]).findings} == {Status.OK}
+        left = admin.execute(
+            "SELECT array_agg(indexname::text) FROM pg_indexes WHERE tablename = 't'"
+        ).fetchone()
+        assert left == (["t_n"],)
+
+
+class TestWindow:
+    def rated(self, upkeep: Upkeep, admin: Admin, kind: str, bytes_per_s: int) -> None:
+        upkeep(duties=["sequences"])
+        admin.execute(
+            "INSERT INTO courtkeeper.upkeep_history (action, object, outcome, seconds, bytes, before, "
+            "statements, undo) VALUES (%s, 'x', 'done', 1, %s, '{}', '{}', '')",
+            [kind, bytes_per_s],
+        )
+
+    def test_what_does_not_fit_by_the_speed_seen_here_is_put_off(self, upkeep: Upkeep, admin: Admin) -> None:
+        self.rated(upkeep, admin, "reindex", 100)
+        invalid(admin)
+        told = {"duties": ["invalid_indexes"], "window_s": 60}
+        planned, done = upkeep(check_mode=True, **told), upkeep(**told)
+        assert (planned.actions, done.actions, done.changed) == ([], [], False)
+        finding = only(done.findings)
+        assert finding.status is Status.SKIPPED
+        assert "of the window of 60 s" in finding.summary
+        assert done.metrics["actions_deferred"] == 1
+        noted = "SELECT object, times FROM courtkeeper.upkeep_deferred"
+        upkeep(**told)
+        assert admin.execute(noted).fetchall() == [("public.t_n", 2)]
+        assert upkeep(duties=["invalid_indexes"]).metrics["actions_done"] == 1
+        assert admin.execute(noted).fetchall() == []
+
+    def test_what_is_smaller_and_fits_is_still_done(self, upkeep: Upkeep, admin: Admin) -> None:
+        self.rated(upkeep, admin, "reindex", 2000)
+        invalid(admin, "small")
+        invalid(admin, "a_big")
+        admin.execute("INSERT INTO a_big SELECT generate_series(1, 20000)")
+        done = upkeep(duties=["invalid_indexes"], window_s=30)
+        assert {f.subject: f.status for f in done.findings} == {
+            "public.small_n": Status.OK,
+            "public.a_big_n": Status.SKIPPED,
+        }
+
+    def test_a_statement_is_ended_with_its_time_and_leaves_nothing(
+        self, upkeep: Upkeep, admin: Admin
+    ) -> None:
+        admin.execute("CREATE TABLE slow (n int)")
+        admin.execute(
+            "CREATE FUNCTION slowly(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
+            "$$ BEGIN PERFORM pg_sleep(0.01); RETURN n; END $$"
+        )
+        admin.execute("CREATE INDEX slow_n ON slow (slowly(n))")
+        admin.execute(
+            "UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = 'slow_n'::regclass"
+        )
+        admin.execute("INSERT INTO slow SELECT generate_series(1, 2000)")  # 20 s for the index
+        started = time.monotonic()
+        result = upkeep(duties=["invalid_indexes"], statement_timeout_s=1)
+        assert time.monotonic() - started < 15
+        finding = only(result.findings)
+        assert finding.status is Status.SKIPPED
+        assert "longer than its time" in finding.summary
+        left = admin.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'slow'").fetchone()
+        assert left == (1,)
+
+
+class TestState:
+    def test_nobody_else_may_look_into_it(self, upkeep: Upkeep, database_dsn: str) -> None:
+        upkeep(duties=["sequences"])
+        with psycopg.connect(database_dsn) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            other.execute("SELECT * FROM courtkeeper.upkeep_history")
+        with pytest.raises(ConfigurationError, match="belongs to another role"):
+            Upkeep(database_dsn)(duties=["sequences"])
+
+    def test_one_of_a_newer_library_is_refused(self, upkeep: Upkeep, admin: Admin) -> None:
+        upkeep(duties=["sequences"])
+        admin.execute("UPDATE courtkeeper.schema_version SET version = 99")
+        with pytest.raises(ConfigurationError, match="version 99, this library knows 1"):
+            upkeep(duties=["sequences"])
+
+    def test_a_schema_of_another_origin_is_refused_and_left(self, upkeep: Upkeep, admin: Admin) -> None:
+        admin.execute("CREATE SCHEMA courtkeeper; CREATE TABLE courtkeeper.upkeep_history (n int)")
+        with pytest.raises(ConfigurationError, match="of another origin"):
+            upkeep(duties=["sequences"])
+        tables = admin.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'courtkeeper'").fetchone()
+        assert tables == (1,)
+
+    def test_a_role_that_may_not_make_it_is_told_what_helps(self, database_dsn: str) -> None:
+        with pytest.raises(ConfigurationError, match="GRANT CREATE ON DATABASE"):
+            Upkeep(database_dsn)(duties=["sequences"])
+
+    def test_two_at_a_time_are_one_too_many(self, upkeep: Upkeep, admin: Admin) -> None:
+        admin.execute("SELECT pg_advisory_lock(hashtext('courtkeeper postgres_upkeep'))")
+        finding = only(upkeep(duties=["sequences"]).findings)
+        assert finding.status is Status.SKIPPED
+        assert "another upkeep of this database is at work" in finding.summary
+
+    def test_a_second_run_of_all_duties_does_nothing_at_all(self, upkeep: Upkeep) -> None:
+        first = upkeep()
+        assert first.changed
+        second = upkeep()
+        assert (second.changed, second.actions) == (False, []), second.actions
+
+
+class TestSnapshots:
+    def test_growth_survives_a_reset_and_ignores_what_was_before(self, upkeep: Upkeep, admin: Admin) -> None:
+        admin.execute("CREATE TABLE read (n int PRIMARY KEY); INSERT INTO read SELECT generate_series(1, 9)")
+
+        def scans(count: int) -> None:
+            for _ in range(count):
+                admin.execute("SELECT FROM read WHERE n = 1")
+            admin.execute("SELECT pg_stat_force_next_flush()")
+
+        admin.execute("SET enable_seqscan = off")
+        told = {"duties": ["sequences"], "snapshot_interval_h": 0}
+        scans(7)
+        upkeep(**told)
+        scans(5)
+        upkeep(**told)
+        admin.execute("SELECT pg_stat_reset()")
+        scans(20)
+        upkeep(**told)
+        since = datetime.now().astimezone() - timedelta(days=1)
+        grown = snapshots.growth(admin, "index", since)
+        assert grown.objects["public.read_pkey"]["idx_scan"] == 25
+        assert grown.since
+        assert grown.until
+        assert grown.since < grown.until
+
+    def test_they_are_taken_once_a_day_and_forgotten_after_their_time(
+        self, upkeep: Upkeep, admin: Admin
+    ) -> None:
+        upkeep(duties=["sequences"])
+        assert upkeep(duties=["sequences"]).actions == []
+        admin.execute("UPDATE courtkeeper.statistics_snapshots SET taken_at = now() - interval '100 days'")
+        assert upkeep(duties=["sequences"]).actions == ["take a snapshot of the usage statistics"]
+        kept = admin.execute("SELECT count(*) FROM courtkeeper.statistics_snapshots").fetchone()
+        assert kept == (1,)
