@@ -1,5 +1,7 @@
 """The group `corruption` beside `pg_amcheck -j 2 --heapallindexed` on the same pgbench database.
 
+Both at the same work: once without and once with the search for duplicates in unique indexes.
+
 Interleaved, the median of the pairs' ratios; the limit is 1.10. Needs the programs of Postgres beside the
 server's own (pgbench, pg_amcheck): those of the wheel where it has them, else Debian's of any version.
 """
@@ -13,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -65,22 +68,26 @@ def measure(server: Server, settings: DatabaseSettings) -> None:
         connection.execute("CHECKPOINT")
         (size,) = connection.execute("SELECT pg_database_size(current_database()) / 1e6").fetchone() or (0,)
 
-    def theirs() -> None:
-        run(amcheck, *where, "-j", str(JOBS), "--heapallindexed", "-d", settings.name)
+    def theirs(unique: bool) -> None:
+        more = ["--checkunique"] if unique else []
+        run(amcheck, *where, "-j", str(JOBS), "--heapallindexed", *more, "-d", settings.name)
 
-    def ours() -> None:
-        found = integrity(settings, choose(groups=["corruption"]), IntegritySettings(jobs=JOBS)).findings
+    def ours(unique: bool) -> None:
+        told = IntegritySettings(jobs=JOBS, corruption_unique=unique)
+        found = integrity(settings, choose(groups=["corruption"]), told).findings
         assert [finding.status for finding in found] == [Status.OK], found
 
-    theirs(), ours()  # warm both
-    pairs = [(seconds(theirs), seconds(ours)) for _ in range(ROUNDS)]
-    ratio = statistics.median(our / their for their, our in pairs)
-    them, us = (statistics.median(column) for column in zip(*pairs, strict=True))
-    sys.stdout.write(
-        f"{size:.0f} MB, {JOBS} jobs: pg_amcheck {them:.2f} s, the group corruption {us:.2f} s: "
-        f"ratio {ratio:.3f} (median of {ROUNDS} pairs)\n"
-    )
-    hold_ratio("the group corruption by pg_amcheck", ratio, LIMIT)
+    for unique in (False, True):
+        theirs(unique), ours(unique)  # warm both
+        pairs = [(seconds(partial(theirs, unique)), seconds(partial(ours, unique))) for _ in range(ROUNDS)]
+        ratio = statistics.median(our / their for their, our in pairs)
+        them, us = (statistics.median(column) for column in zip(*pairs, strict=True))
+        what = "with" if unique else "without"
+        sys.stdout.write(
+            f"{size:.0f} MB, {JOBS} jobs, {what} duplicates: pg_amcheck {them:.2f} s, "
+            f"the group corruption {us:.2f} s: ratio {ratio:.3f} (median of {ROUNDS} pairs)\n"
+        )
+        hold_ratio(f"the group corruption by pg_amcheck, {what} duplicates", ratio, LIMIT)
 
 
 def main() -> None:

@@ -52,6 +52,13 @@ def postgres(
     corruption_budget: Annotated[
         float, typer.Option("--corruption-budget", metavar="SECONDS", help="Time to look for damage.")
     ] = _CORRUPTION_BUDGET_S,
+    corruption_unique: Annotated[
+        bool, typer.Option("--corruption-unique", help="Look for duplicates in unique indexes too (17+).")
+    ] = False,
+    role: Annotated[
+        list[str] | None,
+        typer.Option("--role", help="A role that may be a superuser or the like. May be repeated."),
+    ] = None,
     state_directory: Annotated[
         str,
         typer.Option("--state-directory", help="Remembers there whose turn it is to be looked at next."),
@@ -76,7 +83,13 @@ def postgres(
         )
     checks = choose(group or [], check or [], _thresholds(threshold or []))
     settings = settings_from(
-        {"jobs": jobs, "corruption_budget_s": corruption_budget, "state_directory": state_directory}
+        {
+            "jobs": jobs,
+            "corruption_budget_s": corruption_budget,
+            "corruption_unique": corruption_unique,
+            "roles_expected": role or [],
+            "state_directory": state_directory,
+        }
     )
     try:
         with _progress(silent=as_json) as progress:

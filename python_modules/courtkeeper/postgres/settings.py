@@ -35,7 +35,8 @@ class IntegritySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     `rules` and `settings_expected` are what the groups `data` and `settings` compare with, and
     `roles_expected` are the roles that may be superusers or the like (group `security`). The group
     `corruption` uses `jobs` connections (0: one for each CPU here) for at most `corruption_budget_s`, and
-    remembers in `state_directory`, where there is one, whose turn it is next. Every statement waits at
+    remembers in `state_directory`, where there is one, whose turn it is next; with `corruption_unique` it
+    looks for duplicates in unique indexes too (17 and later, half as long again). Every statement waits at
     most `lock_timeout_s` for a lock; those that read catalogs take at most `statement_timeout_s`.
     """
 
@@ -45,6 +46,7 @@ class IntegritySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     state_directory: str = ""
     jobs: int = 0
     corruption_budget_s: float = 900.0
+    corruption_unique: bool = False
     lock_timeout_s: float = 2.0
     statement_timeout_s: float = 60.0
 

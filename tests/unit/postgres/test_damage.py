@@ -57,7 +57,7 @@ def test_any_message_gives_a_finding_of_one_bounded_line(message: str, block: in
 
 
 def test_an_old_amcheck_reads_indexes_and_says_what_would_read_tables() -> None:
-    outcomes = [Outcome(piece, Ending.READ) for piece in split([TABLE, INDEX], [BTREE])]
+    outcomes = [Outcome(piece, Ending.READ) for piece in split([TABLE, INDEX], [BTREE], unique=True)]
     (old,) = judge(outcomes, [TABLE, INDEX], [BTREE], version=13, budget_s=1, role="me")
     (behind,) = judge(outcomes, [TABLE, INDEX], [BTREE], version=17, budget_s=1, role="me")
     assert (old.status, behind.status) == (Status.SKIPPED, Status.SKIPPED)
@@ -68,7 +68,7 @@ def test_an_old_amcheck_reads_indexes_and_says_what_would_read_tables() -> None:
 def test_the_newest_form_of_a_function_is_called() -> None:
     old = Function("bt_index_check", "public", "bt_index_check(regclass)", True, False)
     new = Function("bt_index_check", "public", "bt_index_check(regclass, boolean, boolean)", True, True)
-    (piece,) = split([INDEX], [new, old])  # the statement gives the longest first
+    (piece,) = split([INDEX], [new, old], unique=True)  # the statement gives the longest first
     assert piece.function is new
     refused = [Function(f.name, f.schema, f.signature, False, f.checks_unique) for f in (new, old)]
     assert forbidden(refused) == [refused[0]]
@@ -76,7 +76,7 @@ def test_the_newest_form_of_a_function_is_called() -> None:
 
 def test_what_amcheck_cannot_read_is_counted_beside_what_is_sound() -> None:
     place = Relation(16400, "public.places", "gist", 20003, 5, 16384, False, "", True)
-    outcomes = [Outcome(piece, Ending.READ) for piece in split([TABLE, place], [HEAP, BTREE])]
+    outcomes = [Outcome(piece, Ending.READ) for piece in split([TABLE, place], [HEAP, BTREE], unique=True)]
     (sound,) = judge(outcomes, [TABLE, place], [HEAP, BTREE], version=17, budget_s=1, role="me")
     assert sound.status is Status.OK
     assert "1 of kinds that amcheck cannot read (gist)" in sound.summary

@@ -106,8 +106,8 @@ SELECT {function}(index := c.oid)
 _FUNCTION_OF = {"heap": "verify_heapam", "btree": "bt_index_check", "gin": "gin_index_check"}
 
 
-def split(relations: Iterable[Relation], functions: Sequence[Function]) -> Iterator[Piece]:
-    """Yield the pieces of all relations that one of `functions` can read."""
+def split(relations: Iterable[Relation], functions: Sequence[Function], *, unique: bool) -> Iterator[Piece]:
+    """Yield the pieces of all relations that one of `functions` can read; `unique`: duplicates as well."""
     best = {function.name: function for function in reversed(functions) if function.allowed}
     relations = list(relations)
     pages = {relation.oid: relation.pages for relation in relations}
@@ -116,15 +116,16 @@ def split(relations: Iterable[Relation], functions: Sequence[Function]) -> Itera
         if function is None:
             continue
         if relation.method != "heap":
-            yield from _index(relation, function, relation.pages + pages.get(relation.table_oid, 0))
+            read = relation.pages + pages.get(relation.table_oid, 0)
+            yield from _index(relation, function, read, unique=unique)
             continue
         for first in range(0, max(relation.pages, 1), PIECE_PAGES):
             left = relation.pages - first
             yield Piece(relation, function, first // PIECE_PAGES, left <= PIECE_PAGES, min(left, PIECE_PAGES))
 
 
-def _index(relation: Relation, function: Function, pages: int) -> Iterator[Piece]:
-    unique = relation.is_unique and function.checks_unique
+def _index(relation: Relation, function: Function, pages: int, *, unique: bool) -> Iterator[Piece]:
+    unique = unique and relation.is_unique and function.checks_unique
     apart = unique and relation.pages >= _APART_PAGES
     yield Piece(relation, function, 0, True, pages, unique=unique and not apart)
     if apart:

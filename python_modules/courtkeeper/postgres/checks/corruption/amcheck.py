@@ -45,7 +45,7 @@ class Amcheck(Check[Relation]):
         work = Workers(
             context.database,
             turns.order(
-                pieces.split(relations, functions),
+                pieces.split(relations, functions, unique=settings.corruption_unique),
                 jobs=settings.workers,
                 budget_s=settings.corruption_budget_s,
             ),

@@ -102,6 +102,11 @@ options:
     description: "Settings of the server that are to be so, such as C({work_mem: 64MB})."
     type: dict
     default: {}
+  roles_expected:
+    description: Roles that may be superusers or have CREATEDB, CREATEROLE or BYPASSRLS.
+    type: list
+    elements: str
+    default: []
   state_directory:
     description:
       - Directory on the host that runs the module, in which is noted what the group C(corruption) read
@@ -117,6 +122,11 @@ options:
     description: Seconds for the group C(corruption). What they do not reach is skipped and named.
     type: float
     default: 900.0
+  corruption_unique:
+    description:
+      - Whether the group C(corruption) also looks for duplicates in unique indexes, on Postgres 17 and later.
+    type: bool
+    default: false
   lock_timeout_s:
     description: Seconds that a statement waits for a lock at most.
     type: float
@@ -198,9 +208,11 @@ except ImportError:
 SETTINGS = (
     "rules",
     "settings_expected",
+    "roles_expected",
     "state_directory",
     "jobs",
     "corruption_budget_s",
+    "corruption_unique",
     "lock_timeout_s",
     "statement_timeout_s",
 )
@@ -243,9 +255,11 @@ def argument_spec():
             ),
         ),
         settings_expected=option("dict", {}),
+        roles_expected=option("list", [], elements="str"),
         state_directory=option("path", ""),
         jobs=option("int", 0),
         corruption_budget_s=option("float", 900.0),
+        corruption_unique=option("bool", False),
         lock_timeout_s=option("float", 2.0),
         statement_timeout_s=option("float", 60.0),
         progress_file=option(default=""),
