@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from courtkeeper.database import Connection
 from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.check import Context
 from courtkeeper.postgres.sizes import size
+from courtkeeper.postgres.upkeep import repack
 from courtkeeper.postgres.upkeep.duty import Duty, said
 from courtkeeper.postgres.upkeep.sql import statement
 from courtkeeper.postgres.upkeep.state import State
@@ -72,8 +74,10 @@ def perform(
         bounded(worker, timeout_s)
         for text in task.statements:
             worker.execute(text.encode())
-    except psycopg.Error as error:
-        if worker.closed or error.sqlstate is None:
+        if task.program:
+            warnings += repack.run(task.program, context.database, timeout_s)
+    except (psycopg.Error, repack.Refused) as error:
+        if isinstance(error, psycopg.Error) and (worker.closed or error.sqlstate is None):
             raise
         seconds = time.monotonic() - started
         after = measure(context, task)
@@ -100,14 +104,17 @@ def measure(context: Context, task: Task) -> dict[str, int]:
     return {} if row is None or row[0] is None else {"bytes": row[0], "dead_rows": row[1]}
 
 
-def refused(task: Task, error: psycopg.Error, remains: str = "") -> Finding:
-    """Return what an error of the server means for a task, in one sentence."""
-    text = str(error.diag.message_primary or error).splitlines()[0].rstrip(".")
+def refused(task: Task, error: psycopg.Error | repack.Refused, remains: str = "") -> Finding:
+    """Return what an error of the server or of pg_repack means for a task, in one sentence."""
+    text = str(error)
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        text = error.diag.message_primary
+    text = text.splitlines()[0].rstrip(".") if text else type(error).__name__
     status, why, fix = Status.UNKNOWN, text, ""
     if isinstance(error, errors.LockNotAvailable):
         status, why = Status.SKIPPED, "somebody else holds a lock that it needs, and nobody is made to wait"
         fix = "courtkeeper check postgres --group activity # names who; then run the upkeep again"
-    elif isinstance(error, errors.QueryCanceled):
+    elif isinstance(error, errors.QueryCanceled) or (isinstance(error, repack.Refused) and error.is_late):
         status, why = Status.SKIPPED, "it took longer than its time"
         fix = "give the upkeep a longer window or statement timeout"
     elif isinstance(error, errors.InsufficientPrivilege):
@@ -159,7 +166,7 @@ def _mended(task: Task, before: dict[str, int], after: dict[str, int], seconds: 
         status=Status.OK,
         summary=f"Done in {seconds:.1f} s: {task.text}{detail}. The check finds nothing wrong any more.",
         fix="",
-        applied="; ".join(task.statements) + ";",
+        applied=_applied(task),
         undo=task.undo,
     )
 
@@ -171,6 +178,11 @@ def _of_no_avail(still: Finding, task: Task, warnings: list[str]) -> Finding:
         still,
         summary=f"{still.summary} It was tried to {task.text}, to no avail.{said_so}",
         fix=task.help or still.fix,
-        applied="; ".join(task.statements) + ";",
+        applied=_applied(task),
         undo=task.undo,
     )
+
+
+def _applied(task: Task) -> str:
+    """Return what was done, as a person would do it: statements, or the command line."""
+    return shlex.join(task.program) if task.program else "; ".join(task.statements) + ";"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 
 import psycopg
@@ -105,7 +106,7 @@ class State:
                 task.subject,
                 before.get("bytes", 0),
                 Jsonb(dict(before)),
-                list(task.statements),
+                [*task.statements, *([shlex.join(task.program)] if task.program else [])],
                 task.undo,
                 task.note,
             ],

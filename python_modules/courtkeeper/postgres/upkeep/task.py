@@ -32,7 +32,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     `kind` is what its speed is known by, `relation` whose size is measured (empty: nothing's), `disk` how
     many bytes it takes for each byte of the relation while it runs. A lower `rank` is more urgent. `needs`
-    are the keys of tasks that must have been done before; `help` is what to do where it is of no
+    are the keys of tasks that must have been done before; `program` is a command
+    line to run (pg_repack's). `help` is what to do where it is of no
     avail, `note` what the history is to hold beside it.
     """
 
