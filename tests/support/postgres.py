@@ -51,11 +51,14 @@ class Server:
 
 
 @contextmanager
-def postgres_server(tmp_dir: Path, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+def postgres_server(
+    tmp_dir: Path, settings: Mapping[str, str] | None = None, bin_dir: Path | None = None
+) -> Iterator[Server]:
     """Start a server that keeps its files under `tmp_dir`, and leave no process behind.
 
     As root Postgres runs as `nobody`, who cannot enter pytest's directories: then the files are elsewhere
-    and are removed at the end. `settings` are Postgres settings over the defaults.
+    and are removed at the end. `settings` are Postgres settings over the defaults; the programs are the
+    wheel's, or those of `bin_dir`.
     """
     elsewhere = Path(tempfile.mkdtemp(prefix="courtkeeper-test-"))
     elsewhere.chmod(0o755)
@@ -66,7 +69,7 @@ def postgres_server(tmp_dir: Path, settings: Mapping[str, str] | None = None) ->
             home=home,
             log=tmp_dir / "postgres.log",
             port=free_port(),
-            bin_dir=reachable_bin_dir(wheel_bin_dir(), home, account),
+            bin_dir=reachable_bin_dir(bin_dir or wheel_bin_dir(), home, account),
             account=account,
             settings={**_FAST, **(settings or {})},
         )

@@ -10,7 +10,7 @@ _SHOWN = 120
 # (pg_stat_activity cuts queries off) reaches to the end of the text.
 _PART = re.compile(
     r"""
-      (?P<comment> --[^\n]* | /\*.*?(?:\*/|\Z) )
+      (?P<comment> --[^\n]* | /\* )
     | (?P<literal> (?:[eEbBxXnN]|[uU]&)?'(?:[^']|'')*(?:'|\Z)
                  | (?P<tag>\$(?:[^\W\d]\w*)?\$).*?(?:(?P=tag)|\Z) )
     | (?P<name>    "(?:[^"]|"")*(?:"|\Z) )
@@ -22,6 +22,8 @@ _PART = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_COMMENT_MARK = re.compile(r"/\*|\*/")
+
 
 def shape(query: str, shown: int = _SHOWN) -> str:
     r"""Return `query` on one line with `?` for every literal, without comments, at most `shown` characters.
@@ -30,9 +32,14 @@ def shape(query: str, shown: int = _SHOWN) -> str:
     session), so the text stops there with `…`: rather less of the query than a piece of a password.
     """
     parts: list[str] = []
-    for match in _PART.finditer(query):
+    place = 0
+    while match := _PART.match(query, place):
         text = match[0]
-        if match.lastgroup == "space" or match["comment"]:
+        place = match.end()
+        if match["comment"]:
+            place = _comment_end(query, match.start(), place)
+            parts.append(" ")
+        elif match.lastgroup == "space":
             parts.append(" ")
         elif match["literal"]:
             parts.append("?")
@@ -47,3 +54,15 @@ def shape(query: str, shown: int = _SHOWN) -> str:
             parts.append(text)
     line = " ".join("".join(parts).split())
     return line if len(line) <= shown else line[: shown - 1].rstrip() + "…"
+
+
+def _comment_end(query: str, start: int, end: int) -> int:
+    """Return where the comment from `start` ends: those in /* */ hold others, one left open is the rest."""
+    if query.startswith("--", start):
+        return end
+    depth = 0
+    for mark in _COMMENT_MARK.finditer(query, start):
+        depth += 1 if mark[0] == "/*" else -1
+        if not depth:
+            return mark.end()
+    return len(query)

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from courtkeeper import __version__
 from courtkeeper.findings import CourtkeeperError, Status
-from courtkeeper.report import games, text, timing, verdict
+from courtkeeper.report import games, statements, text, timing, verdict
 from courtkeeper.report.verdict import Trouble, Verdict
 from courtkeeper.runner.record import HostFinding, RunRecord, RunStatus
 
@@ -127,6 +127,7 @@ class Page:
     figures: tuple[Figure, ...]
     findings: FindingsView
     games: games.GamesView | None
+    statements: statements.StatementsView | None
     changes: ChangesView
     timing: timing.TimingView
     hosts: HostsView
@@ -183,6 +184,7 @@ def build(record: RunRecord, *, zone: str = LEAGUE_ZONE) -> Page:
         figures=_figures(record, findings, own),
         findings=findings,
         games=own,
+        statements=statements.build(record.details),
         changes=_changes(record),
         timing=timing.build(record),
         hosts=_hosts(record.host_stats),

@@ -452,6 +452,50 @@ def check_mode() -> RunRecord:
     return record
 
 
+def performance() -> RunRecord:
+    """Costly statements: one with a trend and a plan, one that has none."""
+    record = generic()
+    record.job = "database_performance"
+    record.details = {
+        "performance": {
+            "statements": [
+                {
+                    "queryid": "7310958267520387251",
+                    "role": "platform_api",
+                    "text": "SELECT * FROM play_events WHERE game_id = $1 AND player_id = $2",
+                    "calls": 48210,
+                    "total_ms": 5_231_000.5,
+                    "mean_ms": 108.5,
+                    "share": 0.617,
+                    "read_bytes": 91_000_000_000,
+                    "temp_bytes": 0,
+                    "trend": [
+                        ["2026-02-10T06:00:00+00:00", 40.1],
+                        ["2026-02-11T06:00:00+00:00", None],
+                        ["2026-02-12T06:00:00+00:00", 108.5],
+                    ],
+                    "plan": [
+                        "Gather (cost 91,000, 12 rows)",
+                        "  Parallel Seq Scan on public.play_events (cost 90,000)",
+                    ],
+                },
+                {
+                    "queryid": "-22",
+                    "role": "courtkeeper",
+                    "text": "VACUUM games",
+                    "calls": 3,
+                    "total_ms": 3.0,
+                    "mean_ms": 1.0,
+                    "share": 0.0,
+                    "temp_bytes": 4096,
+                    "plan": "it has no plan",
+                },
+            ]
+        }
+    }
+    return record
+
+
 def generic() -> RunRecord:
     """A job without a part of its own, on three hosts."""
     hosts = ("db1.example.org", "db2.example.org", "web1.example.org")
@@ -606,6 +650,7 @@ ALL = {
         running,
         check_mode,
         generic,
+        performance,
         empty,
         hostile,
         ten_thousand,

@@ -244,6 +244,40 @@ def test_a_job_without_a_part_of_its_own():
     assert "Games" not in text
 
 
+def test_costly_statements_are_shown_with_plan_and_trend():
+    text = outline(samples.performance).text.replace("\N{NO-BREAK SPACE}", " ")
+    for wanted in (
+        "61.7 %",
+        "48,210",
+        "108 ms",
+        "1 h 27 min",
+        "Parallel Seq Scan",
+        "No plan: it has no plan.",
+    ):
+        assert wanted in text, wanted
+    assert "40 ms to 108 ms over 2 snapshots" in text
+    assert 'id="statements"' not in render(samples.generic())
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"statements": []}, "The server has counted no statements"),
+        ({"statements": [{"share": float("inf"), "trend": [["x", float("inf")]] * 3}]}, "unknown"),
+        ({"statements": [{"trend": [["x", 0]] * 3, "text": samples.HOSTILE}]}, "alert(1)"),
+        ({"statements": [{"calls": "many"}]}, "cannot be read"),
+        ({"statements": 5}, "cannot be read"),
+        (7, ""),
+    ],
+)
+def test_odd_statements_never_stop_the_report(found, said):
+    record = samples.generic()
+    record.details = {"performance": found}
+    html = render(record)
+    assert said in Outline(html).text
+    assert "<script>" not in html
+
+
 def test_games_are_shown_by_their_shape_whatever_the_job_is_called():
     text = outline(samples.archive).text
     assert "read from a season archive" in text

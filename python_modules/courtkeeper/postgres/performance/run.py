@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg import errors
 
@@ -16,7 +17,9 @@ from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_s
 from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.check import Context
 from courtkeeper.postgres.integrity import Progress, sentence, silent
-from courtkeeper.postgres.performance import statements, tuning
+from courtkeeper.postgres.performance import history, indexes, redundant, statements, tuning
+from courtkeeper.postgres.performance.explain import Planned, explain
+from courtkeeper.postgres.performance.history import Interval
 from courtkeeper.postgres.performance.machine import machine
 from courtkeeper.postgres.performance.settings import PerformanceSettings
 from courtkeeper.postgres.performance.statements import Statement
@@ -39,9 +42,9 @@ def performance(
     """
     started = time.monotonic()
     tuning.refuse_unknown(told.apply_settings)
-    with _connections(settings, told) as (worker, reader):
+    with _connections(settings, told) as (worker, laboratory, reader):
         context = Context(connection=reader, database=settings, server=servers.look(reader))
-        run = _Run(context, worker, told, progress, check_mode=check_mode)
+        run = _Run(context, worker, laboratory, told, progress, check_mode=check_mode)
         try:
             run.everything()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -55,8 +58,8 @@ def performance(
 @contextmanager
 def _connections(
     settings: DatabaseSettings, told: PerformanceSettings
-) -> Iterator[tuple[Connection, Connection]]:
-    """Open one connection that changes things, each statement by itself, and one that only reads."""
+) -> Iterator[tuple[Connection, Connection, Connection]]:
+    """Open one connection that changes things, one for what is never committed, and one that only reads."""
 
     def opened() -> Connection:
         return database.connect(
@@ -66,10 +69,10 @@ def _connections(
             statement_timeout_s=told.statement_timeout_s,
         )
 
-    with opened() as worker, opened() as reader:
-        worker.autocommit = True
+    with opened() as worker, opened() as laboratory, opened() as reader:
+        worker.autocommit = laboratory.autocommit = True
         reader.read_only = True
-        yield worker, reader
+        yield worker, laboratory, reader
 
 
 class _Run:
@@ -79,24 +82,32 @@ class _Run:
         self,
         context: Context,
         worker: Connection,
+        laboratory: Connection,
         told: PerformanceSettings,
         progress: Progress,
         *,
         check_mode: bool,
     ) -> None:
-        self.context, self.worker, self.told, self.progress = context, worker, told, progress
+        self.context, self.worker, self.laboratory = context, worker, laboratory
+        self.told, self.progress = told, progress
         self.check_mode = check_mode
         self.result = Result()
-        self.statements: list[Statement] = []
+        self.planned: list[tuple[Statement, Planned]] = []
         self.diff: list[tuple[str, str]] = []
 
     def everything(self) -> None:
         """Do every part that was chosen."""
         parts: list[tuple[str, str, Callable[[], None]]] = [
             ("statements", "the statements", self._statements),
+            ("indexes", "the indexes", self._indexes),
+            ("redundant_indexes", "the redundant indexes", self._redundant),
             ("settings", "the settings", self._settings),
         ]
-        chosen = [part for part in parts if self.told.wants(part[0])]
+        # Indexes are looked for, and dropped, by the plans of the statements.
+        by_plans = self.told.wants("indexes") or bool(self.told.drop_indexes)
+        chosen = [
+            part for part in parts if self.told.wants(part[0]) or (part[0] == "statements" and by_plans)
+        ]
         for number, (name, text, work) in enumerate(chosen):
             self.progress(number, len(chosen), text)
             try:
@@ -127,10 +138,50 @@ class _Run:
         if lack is not None:
             self.result.findings.append(lack)
             return
-        self.statements = statements.top(self.context, self.told)
-        self.result.findings += statements.judge(self.statements, self.told, self.context.server.database)
-        self.result.metrics["statements"] = len(self.statements)
-        self.result.details["performance"] = {"statements": [_row(one) for one in self.statements]}
+        told, database = self.told, self.context.server.database
+        top = statements.top(self.context, told)
+        self.result.findings += statements.judge(top, told, database)
+        past, lack = history.look(self.context, top)
+        self.result.findings += [lack] if lack else history.judge(database, top, past, told)
+        for number, one in enumerate(top):
+            self.progress(number, len(top), f"the plan of {one.subject}")
+            its = explain(self.context.connection, one, self.context.server.version, analyze=told.analyze)
+            self.planned.append((one, its))
+        self.result.metrics["statements"] = len(top)
+        self.result.metrics["plans"] = sum(bool(its.plan) for _, its in self.planned)
+        shown = indexes.pictures(self.planned)
+        self.result.details["performance"] = {
+            "statements": [_row(one, past.get(one.queryid, []), shown[one.queryid]) for one in top]
+        }
+
+    def _indexes(self) -> None:
+        if self.planned:
+            self.result.findings += indexes.look(self.context, self.laboratory, self.planned, self.told)
+
+    def _redundant(self) -> None:
+        plan, findings = redundant.look(self.context)
+        self.result.details["plan"] = [msgspec.to_builtins(entry) for entry in plan]
+        record = redundant.Record(self.told.state_directory, self.context.server.database)
+        chosen = redundant.named(plan, self.told.drop_indexes, record, self.context.connection)
+        if chosen:
+            record.ready()
+        for entry in chosen:
+            (finding,) = (one for one in findings if one.subject == entry.index)
+            if not self.check_mode:
+                findings.remove(finding)
+                finding = redundant.drop(
+                    self.worker,
+                    entry,
+                    finding,
+                    [one for one, its in self.planned if its.plan],
+                    self.context.server.version,
+                    record,
+                )
+                findings.append(finding)
+            if self.check_mode or finding.applied:
+                self.result.actions.append(f"drop the index {entry.index}")
+                self.diff.append((entry.recreate, ""))
+        self.result.findings += findings
 
     def _settings(self) -> None:
         context = self.context
@@ -150,8 +201,8 @@ class _Run:
         self.result.findings += findings
 
 
-def _row(one: Statement) -> dict[str, Any]:
-    """Return a statement's row of the report's table."""
+def _row(one: Statement, past: Sequence[Interval], plan: list[str] | str) -> dict[str, Any]:
+    """Return a statement's row of the report's table; `trend` holds its mean from snapshot to snapshot."""
     return {
         "queryid": one.queryid,
         "role": one.role,
@@ -165,6 +216,11 @@ def _row(one: Statement) -> dict[str, Any]:
         "read_bytes": one.read_bytes,
         "temp_bytes": one.temp_bytes,
         "among": list(one.among),
+        "trend": [
+            [interval.until.isoformat(), None if interval.mean_ms is None else round(interval.mean_ms, 3)]
+            for interval in past
+        ],
+        "plan": plan,
     }
 
 

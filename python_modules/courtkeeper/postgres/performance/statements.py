@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
 from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.check import Context, Needs
-from courtkeeper.postgres.performance.masking import masked
 from courtkeeper.postgres.performance.settings import PerformanceSettings
 from courtkeeper.postgres.performance.sql import rows
+from courtkeeper.postgres.querytext import shape
 from courtkeeper.postgres.sizes import size
 
 _NEEDS = Needs(extension="pg_stat_statements", preload=True, monitor=True)
@@ -45,12 +46,12 @@ class Statement(msgspec.Struct, frozen=True):
     @property
     def shown(self) -> str:
         """Return its text for people: on one line, without any literal, and not longer than they read."""
-        return masked(self.query, _SHOWN)
+        return shape(self.query, _SHOWN)
 
     @property
     def plannable(self) -> bool:
         """Whether it has a plan: no utility statement."""
-        return masked(self.query).lstrip("( ").upper().startswith(_PLANNED)
+        return shape(self.query).lstrip("( ").upper().startswith(_PLANNED)
 
 
 class _Tracking(msgspec.Struct, frozen=True):
@@ -86,14 +87,23 @@ def unable(context: Context) -> Finding | None:
     )
 
 
+@contextmanager
+def in_extension_schema(context: Context) -> Iterator[int]:
+    """Have a transaction that finds the extension's views where CREATE EXTENSION has put them.
+
+    Yields the extension's version: 1010 for 1.10.
+    """
+    with context.connection.transaction():
+        (tracking,) = rows(context.connection, "tracking", _Tracking)
+        context.connection.execute(
+            "SELECT set_config('search_path', format('pg_catalog, %%I', %s::text), true)", [tracking.schema]
+        )
+        yield tracking.version
+
+
 def top(context: Context, told: PerformanceSettings) -> list[Statement]:
     """Return the statements that are among the first by any measure, the most time first."""
-    with context.connection.transaction():
-        # The view is where CREATE EXTENSION has put it.
-        context.connection.execute(
-            "SELECT set_config('search_path', format('pg_catalog, %I', n.nspname), true) FROM pg_extension e"
-            " JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'"
-        )
+    with in_extension_schema(context):
         return rows(context.connection, "statements", Statement, {"top": told.top})
 
 

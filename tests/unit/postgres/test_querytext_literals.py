@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from courtkeeper.postgres.performance.masking import LONGEST, masked
+from courtkeeper.postgres.querytext import shape
 
 SECRET = "hunter2"
 ROUND = [
@@ -26,8 +26,9 @@ ROUND = [
     [
         ("SELECT  a1\n FROM t_2 WHERE b = $1", "SELECT a1 FROM t_2 WHERE b = $1"),
         ("ALTER ROLE joe PASSWORD 'hunter2'", "ALTER ROLE joe PASSWORD ?"),
-        ("SELECT 'a\\' , 'hunter2'", "SELECT ? , ?"),
-        ("SELECT E'a\\'hunter2', 1.5e-3, .5, x.y", "SELECT ?, ?, ?, x.y"),
+        ("SELECT 'a\\' , 'hunter2'", "SELECT ?…"),
+        ("SELECT E'a\\'hunter2', x.y", "SELECT ?…"),
+        ("SELECT 1.5e-3, .5, x.y", "SELECT ?, ?, x.y"),
         ('SELECT "it\'s 1" -- hunter2', 'SELECT "it\'s 1"'),
         ("SELECT $q$ hunter2 $q$, $12, a$1", "SELECT ?, $12, a$1"),
         ("SELECT /* a /* hunter2 */ b */ 1", "SELECT ?"),
@@ -37,7 +38,7 @@ ROUND = [
     ],
 )
 def test_literals_and_comments_are_left_out(statement: str, shown: str) -> None:
-    assert masked(statement) == shown
+    assert shape(statement) == shown
 
 
 @given(
@@ -45,16 +46,16 @@ def test_literals_and_comments_are_left_out(statement: str, shown: str) -> None:
 )
 def test_no_way_of_writing_a_literal_lets_it_through(parts: list[str]) -> None:
     statement = "SELECT " + " ".join(part.replace("{}", SECRET) for part in parts)
-    assert SECRET not in masked(statement)
+    assert SECRET not in shape(statement)
 
 
 @given(st.text())
 def test_any_text_is_shown_on_one_line_and_not_longer_than_told(text: str) -> None:
-    shown = masked(text, 20)
+    shown = shape(text, 20)
     assert len(shown) <= 20
     assert "\n" not in shown
 
 
 def test_a_huge_statement_is_cut() -> None:
-    assert len(masked("SELECT " + "a, " * LONGEST, 50)) == 50
-    assert masked("(" * 3 * LONGEST)
+    assert len(shape("SELECT " + "a, " * 100_000, 50)) <= 50
+    assert len(shape("(" * 100_000, 50)) == 50
