@@ -39,15 +39,15 @@ def ask(postgres: Server, database_dsn: str) -> Ask:
     return asked
 
 
+@pytest.fixture
+def upkeep(postgres: Server, database_dsn: str) -> Upkeep:
+    """The upkeep of that database, as its owner."""
+    return Upkeep(postgres.admin_dsn_for(database_dsn))
+
+
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A bare cluster of a module's own about which no check has anything to say."""
     directory: Path = tmp_path_factory.mktemp("sound")
     with cluster(directory) as server:
         yield server
-
-
-@pytest.fixture
-def upkeep(postgres: Server, database_dsn: str) -> Upkeep:
-    """The upkeep of that database, as its owner."""
-    return Upkeep(postgres.admin_dsn_for(database_dsn))

@@ -14,7 +14,7 @@ from support.findings import apply, only
 from support.performance import look, of
 from support.postgres import Server, postgres_server
 
-MACHINE = {"parts": ["settings"], "memory_mb": 4096, "cpus": 2}
+MACHINE: dict[str, Any] = {"parts": ["settings"], "memory_mb": 4096, "cpus": 2}
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,13 @@ def admin(server: Server) -> Iterator[psycopg.Connection[Any]]:
         yield connection
         connection.execute("ALTER SYSTEM RESET ALL")
         connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where what takes changes back is kept."""
+    monkeypatch.setitem(MACHINE, "state_directory", str(tmp_path / "state"))
+    return tmp_path / "state" / "undo-nba.sql"
 
 
 def advised(result: Result) -> dict[str, Any]:
@@ -85,6 +92,18 @@ def test_a_named_setting_is_applied_once_and_its_undo_brings_the_former_value_ba
     assert (again.changed, again.actions) == (False, [])
     apply(admin, finding.undo)
     assert files(admin, "maintenance_work_mem") == ["17MB"]
+
+
+def test_a_run_that_was_killed_before_the_server_read_the_files_is_completed(
+    server: Server, admin: psycopg.Connection[Any], state: Path
+) -> None:
+    admin.execute("ALTER SYSTEM SET maintenance_work_mem = '256MB'")
+    done = look(server.admin_dsn, **MACHINE, apply_settings=["maintenance_work_mem"])
+    assert done.changed
+    assert admin.execute("SHOW maintenance_work_mem").fetchone() == ("256MB",)
+    finding = next(one for one in of(done, "setting") if one.subject == "maintenance_work_mem")
+    assert finding.undo == "ALTER SYSTEM RESET maintenance_work_mem; SELECT pg_reload_conf();"
+    assert finding.undo in state.read_text()
 
 
 def test_a_setting_that_takes_a_restart_says_so_and_is_not_set_again(

@@ -18,6 +18,8 @@ import pytest
 from courtkeeper.findings import CourtkeeperError, Status
 from courtkeeper.platform import processes
 from courtkeeper.postgres import server as servers
+from courtkeeper.postgres.upkeep import perform, snapshots
+from courtkeeper.postgres.upkeep.state import State
 from support.findings import only
 from support.platform import LIBRARY, wait_until
 from support.postgres import Server, fresh_database, postgres_server
@@ -83,6 +85,64 @@ def test_a_run_that_is_killed_in_the_middle_is_ended_by_the_next(
         "SELECT outcome FROM courtkeeper.upkeep_history WHERE action = 'reindex' ORDER BY id"
     ).fetchall()
     assert outcomes == [("interrupted",), ("done",)]
+    assert upkeep().actions == []
+
+
+class Broken(BaseException):
+    """The end of a process, as far as the server can tell."""
+
+
+# Where, what, and for which of the two tasks.
+STEPS: list[tuple[Any, str, int]] = [
+    (State, "install", 1),
+    (State, "close_interrupted", 1),
+    (snapshots, "take", 1),
+    (State, "defer", 1),
+    *(
+        (place, name, time)
+        for place, name in ((State, "begin"), (perform, "bounded"), (perform, "_again"), (State, "finish"))
+        for time in (1, 2)
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("place", "name", "time"), STEPS, ids=[f"{name}-{time}" for _, name, time in STEPS])
+def test_broken_off_at_any_step_the_next_run_comes_to_the_same_end(
+    upkeep: Upkeep,
+    admin: Admin,
+    monkeypatch: pytest.MonkeyPatch,
+    place: Any,
+    name: str,
+    time: int,
+    after: bool,
+) -> None:
+    invalid(admin)
+    admin.execute("CREATE INDEX t_n_ccnew ON t (n)")
+    admin.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 't_n_ccnew'::regclass")
+    step, calls = getattr(place, name), []
+
+    def breaks(*arguments: Any, **named: Any) -> Any:
+        calls.append(name)
+        if len(calls) == time and not after:
+            raise Broken
+        result = step(*arguments, **named)
+        if len(calls) == time:
+            raise Broken
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, breaks)
+        with pytest.raises(Broken):
+            upkeep()
+    upkeep()
+    assert admin.execute("SELECT indexname FROM pg_indexes WHERE tablename = 't'").fetchall() == [("t_n",)]
+    ended = admin.execute("SELECT action, object, outcome FROM courtkeeper.upkeep_history").fetchall()
+    done = [(action, what) for action, what, outcome in ended if outcome == "done"]
+    assert len(done) == len(set(done)), ended
+    assert not [row for row in ended if row[2] == "begun"]
+    assert admin.execute("SELECT count(*) FROM courtkeeper.statistics_snapshots").fetchone() == (1,)
     assert upkeep().actions == []
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from courtkeeper.findings import ConfigurationError, Result, Status
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status
 from courtkeeper.postgres.upkeep import snapshots
 from support.findings import only
 from support.platform import wait_until
@@ -140,6 +140,8 @@ class TestState:
         upkeep(duties=["sequences"])
         with psycopg.connect(database_dsn) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):
             other.execute("SELECT * FROM courtkeeper.upkeep_history")
+        with psycopg.connect(database_dsn) as other:  # whose name is that of the schema
+            assert other.execute("SELECT current_schema()").fetchone() == ("public",)
         with pytest.raises(ConfigurationError, match="belongs to another role"):
             Upkeep(database_dsn)(duties=["sequences"])
 
@@ -159,6 +161,22 @@ class TestState:
     def test_a_role_that_may_not_make_it_is_told_what_helps(self, database_dsn: str) -> None:
         with pytest.raises(ConfigurationError, match="GRANT CREATE ON DATABASE"):
             Upkeep(database_dsn)(duties=["sequences"])
+
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            ({"dbname": "gone"}, "there is no database gone"),
+            ({"user": "nobody_here"}, "the database refuses the password of nobody_here"),
+            ({"port": "1"}, "cannot be reached"),
+        ],
+    )
+    def test_where_it_cannot_be_done_is_said_in_a_sentence(
+        self, admin: Admin, change: dict[str, str], sentence: str
+    ) -> None:
+        told = {**admin.info.get_parameters(), "password": admin.info.password, **change}
+        with pytest.raises(CourtkeeperError, match=sentence) as caught:
+            Upkeep(psycopg.conninfo.make_conninfo(**told))(duties=["vacuum"])
+        assert admin.info.password not in str(caught.value)
 
     def test_two_at_a_time_are_one_too_many(self, upkeep: Upkeep, admin: Admin) -> None:
         admin.execute("SELECT pg_advisory_lock(hashtext('courtkeeper postgres_upkeep'))")

@@ -117,8 +117,13 @@ def point(hours: int, calls: int, total_ms: float, reset_h: int = 0) -> Point:
 
 
 def test_intervals_survive_resets_evictions_and_restarts() -> None:
-    points = [point(1, 10, 100), point(2, 14, 300), point(3, 3, 30, reset_h=2), point(4, 1, 5, reset_h=2)]
-    assert [(one.calls, one.total_ms) for one in intervals(points)] == [(10, 100), (4, 200), (3, 30), (1, 5)]
+    points = [point(1, 10, 100), point(2, 14, 300), point(3, 30, 900, reset_h=2), point(4, 1, 5, reset_h=2)]
+    assert [(one.calls, one.total_ms) for one in intervals(points)] == [
+        (10, 100),
+        (4, 200),
+        (30, 900),
+        (1, 5),
+    ]
     assert [one.mean_ms for one in intervals([point(1, 0, 0)])] == [None]
 
 

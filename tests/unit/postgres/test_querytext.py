@@ -20,6 +20,8 @@ SECRET = "hunter2"
         ("ALTER ROLE r PASSWORD 'hunter2", "ALTER ROLE r PASSWORD ?"),  # cut off by the server
         ("SELECT 'it''s hunter2', 1 -- hunter2", "SELECT ?, ?"),
         ("SELECT 1 /* hunter2", "SELECT ?"),
+        ("SELECT /* a /* b */ hunter2 */ 1", "SELECT ?"),
+        ("SELECT /* /* */ hunter2", "SELECT"),
         ('SELECT "hunter2', "SELECT …"),
         ("SELECT 'a\\', hunter2", "SELECT ?…"),
         ("", ""),

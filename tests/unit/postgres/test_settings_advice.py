@@ -147,7 +147,11 @@ def test_a_setting_without_advice_is_refused_with_the_nearest() -> None:
         ({"storage": "tape"}, "storage cannot be"),
         ({"parts": ["indices"]}, "parts"),
         ({"drop_indexes": ["public.a"]}, "state_directory is empty"),
-        ({"apply_settings": ["work_mem"], "parts": ["statements"]}, "leaves settings out"),
+        ({"apply_settings": ["work_mem"]}, "state_directory is empty"),
+        (
+            {"apply_settings": ["work_mem"], "parts": ["statements"], "state_directory": "/tmp"},  # noqa: S108
+            "leaves settings out",
+        ),
         ({"nonsense": 1}, "nonsense"),
     ],
 )

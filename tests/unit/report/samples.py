@@ -488,7 +488,7 @@ def performance() -> RunRecord:
                     "mean_ms": 1.0,
                     "share": 0.0,
                     "temp_bytes": 4096,
-                    "plan": "it has no plan",
+                    "plan": "it is a utility statement",
                 },
             ]
         }

@@ -32,7 +32,7 @@ def explain(connection: Connection, one: Statement, version: int, *, analyze: bo
     transaction is read-only and rolled back all the same. Raises only where the connection is lost.
     """
     if not one.plannable:
-        return Planned(why="it has no plan")
+        return Planned(why="it is a utility statement")
     prepared = False
     try:
         with connection.transaction(force_rollback=True):

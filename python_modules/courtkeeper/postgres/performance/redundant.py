@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 
 import msgspec
 import psycopg
@@ -18,6 +15,7 @@ from courtkeeper.postgres import integrity
 from courtkeeper.postgres.check import Context, choose, fetch
 from courtkeeper.postgres.performance import plan as plans
 from courtkeeper.postgres.performance.explain import explain
+from courtkeeper.postgres.performance.record import Record
 from courtkeeper.postgres.performance.statements import Statement
 
 # A redundant index that also is unused is dropped for the first reason.
@@ -58,44 +56,6 @@ def look(context: Context) -> tuple[list[Entry], list[Finding]]:
     return list(found.values()), findings
 
 
-class Record:
-    """The definitions of the indexes that were dropped, in a file of statements that bring them back."""
-
-    def __init__(self, directory: str, database: str) -> None:
-        name = re.sub(r"[^\w.-]", "_", database)
-        self.path = Path(directory) / f"dropped-indexes-{name}.sql"
-
-    def ready(self) -> None:
-        """See that the file can be written to. Raises ConfigurationError."""
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._write("")
-        except OSError as error:
-            raise ConfigurationError(
-                f"state_directory {self.path.parent} cannot be written to ({error.strerror}): name another"
-            ) from error
-
-    def dropped(self) -> set[str]:
-        """Return the names of the indexes in the file."""
-        try:
-            text = self.path.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return set()
-        return set(re.findall(r"^-- dropped (.+)$", text, re.MULTILINE))
-
-    def keep(self, entry: Entry) -> None:
-        """Write down, to the disk, how an index is brought back: before it is dropped."""
-        self._write(f"-- dropped {entry.index}\n{entry.recreate}\n")
-
-    def _write(self, text: str) -> None:
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(handle, text.encode())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def named(plan: Sequence[Entry], names: Sequence[str], record: Record, connection: Connection) -> list[Entry]:
     """Return the entries of the plan that are named; those that were dropped before are done.
 
@@ -103,17 +63,21 @@ def named(plan: Sequence[Entry], names: Sequence[str], record: Record, connectio
     """
     known = {entry.index: entry for entry in plan}
     wrong = [name for name in names if name not in known]
-    gone = record.dropped() if wrong else set()
+    kept = record.kept() if wrong else set()
     for name in wrong:
-        with connection.transaction():
-            row = connection.execute("SELECT to_regclass(%s) IS NULL", [name]).fetchone()
-        if not (name in gone and row and row[0]):
+        if name not in kept or _exists(connection, name):
             near = get_close_matches(name, list(known), 1, 0.6)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
             raise ConfigurationError(
                 f"drop_indexes names {name!r}, which is not in the plan of indexes to drop: {hint}"
             )
     return [known[name] for name in dict.fromkeys(names) if name in known]
+
+
+def _exists(connection: Connection, name: str) -> bool:
+    with connection.transaction():
+        row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name]).fetchone()
+    return bool(row and row[0])
 
 
 def drop(
@@ -130,7 +94,7 @@ def drop(
     an invalid index where it is stopped half-way.
     """
     before = _costs(worker, statements, version)
-    record.keep(entry)
+    record.keep(entry.index, entry.recreate)
     statement = entry.drop.replace(" CONCURRENTLY", "").partition(" --")[0]
     try:
         worse = _tried(worker, statement, before, statements, version)

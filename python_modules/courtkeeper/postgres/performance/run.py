@@ -21,6 +21,7 @@ from courtkeeper.postgres.performance import history, indexes, redundant, statem
 from courtkeeper.postgres.performance.explain import Planned, explain
 from courtkeeper.postgres.performance.history import Interval
 from courtkeeper.postgres.performance.machine import machine
+from courtkeeper.postgres.performance.record import Record
 from courtkeeper.postgres.performance.settings import PerformanceSettings
 from courtkeeper.postgres.performance.statements import Statement
 
@@ -91,6 +92,9 @@ class _Run:
         self.context, self.worker, self.laboratory = context, worker, laboratory
         self.told, self.progress = told, progress
         self.check_mode = check_mode
+        self.record = Record(told.state_directory, context.server.database)
+        if (told.apply_settings or told.drop_indexes) and not check_mode:
+            self.record.ready()
         self.result = Result()
         self.planned: list[tuple[Statement, Planned]] = []
         self.diff: list[tuple[str, str]] = []
@@ -161,10 +165,7 @@ class _Run:
     def _redundant(self) -> None:
         plan, findings = redundant.look(self.context)
         self.result.details["plan"] = [msgspec.to_builtins(entry) for entry in plan]
-        record = redundant.Record(self.told.state_directory, self.context.server.database)
-        chosen = redundant.named(plan, self.told.drop_indexes, record, self.context.connection)
-        if chosen:
-            record.ready()
+        chosen = redundant.named(plan, self.told.drop_indexes, self.record, self.context.connection)
         for entry in chosen:
             (finding,) = (one for one in findings if one.subject == entry.index)
             if not self.check_mode:
@@ -175,7 +176,7 @@ class _Run:
                     finding,
                     [one for one, its in self.planned if its.plan],
                     self.context.server.version,
-                    record,
+                    self.record,
                 )
                 findings.append(finding)
             if self.check_mode or finding.applied:
@@ -190,7 +191,9 @@ class _Run:
         for advice in tuning.open_advice(context, known):
             if advice.name not in self.told.apply_settings:
                 continue
-            applied = tuning.apply(self.worker, context, known, advice, check_mode=self.check_mode)
+            applied = tuning.apply(
+                self.worker, context, known, advice, self.record, check_mode=self.check_mode
+            )
             findings = [one for one in findings if one.id != tuning.ID or one.subject != advice.name] + [
                 applied.finding
             ]

@@ -77,9 +77,9 @@ def performance_settings_from(given: Mapping[str, Any]) -> PerformanceSettings:
         value = getattr(settings, name)
         if not least <= value <= most:
             raise ConfigurationError(f"{name} is {value:g}: give a number from {least:g} to {most:g}")
-    if settings.drop_indexes and not settings.state_directory:
+    if (settings.drop_indexes or settings.apply_settings) and not settings.state_directory:
         raise ConfigurationError(
-            "state_directory is empty: name a directory where the definitions of dropped indexes are kept"
+            "state_directory is empty: name a directory where what takes the changes back is kept"
         )
     for name, part in (("apply_settings", "settings"), ("drop_indexes", "redundant_indexes")):
         if getattr(settings, name) and not settings.wants(part):

@@ -23,6 +23,7 @@ from courtkeeper.postgres.performance.advice import (
     advise,
     pool_size,
 )
+from courtkeeper.postgres.performance.record import Record
 from courtkeeper.postgres.performance.sql import rows
 
 ID = "postgres.performance.setting"
@@ -75,7 +76,7 @@ def refuse_unknown(names: Sequence[str]) -> None:
 
 def look(context: Context, known: Facts) -> Iterator[Finding]:
     """Yield the advice as findings; where there is none, the one that says so."""
-    found = [_finding(known, one, _undo(context, one.name)) for one in open_advice(context, known)]
+    found = [_finding(known, one, _undo(context, one.name, one.value)) for one in open_advice(context, known)]
     found += _pending(known)
     found += _large_tables(context)
     found += _pool(known)
@@ -177,10 +178,11 @@ def _in_files(context: Context, name: str) -> list[_Line]:
     return rows(context.connection, "setting_files", _Line, {"names": [name]})
 
 
-def _undo(context: Context, name: str) -> str:
+def _undo(context: Context, name: str, advised: str) -> str:
     """Return what brings back the line of postgresql.auto.conf, or that there is none."""
     ours = [line.setting for line in _in_files(context, name) if line.automatic]
-    if not ours:
+    # What is advised already: left by a run that was killed before the server read it.
+    if not ours or ours[-1] == advised:
         return f"ALTER SYSTEM RESET {name}; SELECT pg_reload_conf();"
     return f"{_altered(context.connection, name, ours[-1])}; SELECT pg_reload_conf();"
 
@@ -211,12 +213,20 @@ def open_advice(context: Context, known: Facts) -> list[Advice]:
     return found
 
 
-def apply(worker: Connection, context: Context, known: Facts, advice: Advice, *, check_mode: bool) -> Applied:
+def apply(
+    worker: Connection,
+    context: Context,
+    known: Facts,
+    advice: Advice,
+    record: Record,
+    *,
+    check_mode: bool,
+) -> Applied:
     """Set one setting as advised, and see that the server takes it; else put back what was.
 
     One whose value comes from elsewhere, such as the server's command line, is left alone.
     """
-    now, undo = known.settings[advice.name], _undo(context, advice.name)
+    now, undo = known.settings[advice.name], _undo(context, advice.name, advice.value)
     finding = _finding(known, advice, undo)
     if now.source not in _OF_FILES:
         why = f"its value comes from another place ({now.source}), which the files do not override"
@@ -230,6 +240,7 @@ def apply(worker: Connection, context: Context, known: Facts, advice: Advice, *,
         action += ", in effect from the next restart"
     if check_mode:
         return Applied(finding, action)
+    record.keep(advice.name, undo)
     worker.execute(statement.encode())
     taken = _reloaded(worker, advice.name, now)
     if taken is None:

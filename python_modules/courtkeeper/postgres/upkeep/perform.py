@@ -154,6 +154,10 @@ def _again(context: Context, duty: Duty[Any], task: Task) -> Finding | None:
         time.sleep(0.1)
 
 
+def _took(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{max(1, round(seconds * 1000))} ms"
+
+
 def _mended(task: Task, before: dict[str, int], after: dict[str, int], seconds: float) -> Finding:
     shown = []
     if before.get("bytes", 0) != after.get("bytes", 0):
@@ -164,7 +168,7 @@ def _mended(task: Task, before: dict[str, int], after: dict[str, int], seconds: 
     return msgspec.structs.replace(
         task.found,
         status=Status.OK,
-        summary=f"Done in {seconds:.1f} s: {task.text}{detail}. The check finds nothing wrong any more.",
+        summary=f"Done in {_took(seconds)}: {task.text}{detail}. The check finds nothing wrong any more.",
         fix="",
         applied=_applied(task),
         undo=task.undo,

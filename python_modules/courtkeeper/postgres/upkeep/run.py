@@ -104,7 +104,8 @@ class _Run:
         self.duties = {duty.check.id: duty for duty in duties}  # by the id of what they find
         self.so_far = Result(metrics={"actions_done": 0, "actions_deferred": 0, "bytes_freed": 0})
         self.so_far.details["tasks"] = []
-        self.lines: list[str] = []
+        self.before: list[str] = []
+        self.after: list[str] = []
 
     def result(self) -> Result:
         """Do it all and return what was found and done."""
@@ -125,8 +126,8 @@ class _Run:
         result.findings = by_severity(result.findings) or [self._nothing()]
         result.changed = bool(result.actions)
         result.metrics["duration_s"] = round(time.monotonic() - self.started, 3)
-        if self.lines:
-            result.diff = {"before": "\n".join(self.lines) + "\n", "after": ""}
+        if self.before or self.after:
+            result.diff = {"before": _lines(self.before), "after": _lines(self.after)}
         verb = "to do" if self.check_mode else "done"
         result.msg = f"{len(result.actions)} actions {verb}; {sentence(self.context.server, result.findings)}"
         return result
@@ -170,7 +171,7 @@ class _Run:
 
     def _acted(self, text: str) -> None:
         self.so_far.actions.append(text)
-        self.lines.append(text)
+        self.after.append(text)
 
     def _look(self) -> list[Task]:
         """Ask every duty; keep what is only to be said, and return what is to be done in its order."""
@@ -246,9 +247,9 @@ class _Run:
 
     def _do(self, task: Task, estimate: float) -> bool:
         """Do one task, or in check mode write it down. Return whether all is well then."""
-        self.lines.append(f"{task.subject}: {task.found.summary}")
+        self.before.append(f"{task.subject}: {task.found.summary}")
         if self.check_mode:
-            self.so_far.actions.append(task.text)
+            self._acted(task.text)
             self.so_far.findings.append(task.found)
             self._noted(task, estimate, None)
             return True
@@ -262,7 +263,7 @@ class _Run:
         )
         self.so_far.findings.append(done.finding)
         if done.changed:
-            self.so_far.actions.append(task.text)
+            self._acted(task.text)
             self.so_far.metrics["actions_done"] += 1
             self.so_far.metrics["bytes_freed"] += done.before.get("bytes", 0) - done.after.get("bytes", 0)
         self._noted(task, estimate, done)
@@ -280,6 +281,10 @@ class _Run:
         return Finding(
             id="postgres.upkeep", subject=name, status=Status.OK, summary=f"Nothing is due in {name}."
         )
+
+
+def _lines(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _not_here(context: Context, why: str, fix: str = "") -> Result:

@@ -29,6 +29,7 @@ class Freeze(Check[UnfrozenTable]):
     limits: ClassVar = {
         "warn": Limit(90, "% of autovacuum_freeze_max_age", "check_postgres"),
         "crit": Limit(95, "% of autovacuum_freeze_max_age", "check_postgres"),
+        "shown": Limit(20, "tables and databases", "as many as a person reads; the rest is counted"),
     }
 
     def judge(self, row: UnfrozenTable) -> Finding:

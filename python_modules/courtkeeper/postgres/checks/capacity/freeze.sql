@@ -1,5 +1,5 @@
 -- How much of autovacuum_freeze_max_age is used, above which autovacuum freezes by force: each table of this
--- database (with its TOAST table), and every other database as a whole. The worst twenty; `total` counts all.
+-- database (with its TOAST table), and every other database as a whole. The worst `shown`; `total` counts all.
 WITH tables AS (
     SELECT format('%I.%I', n.nspname, c.relname) AS name,
            greatest(age(c.relfrozenxid), age(t.relfrozenxid)) AS age,
@@ -23,4 +23,4 @@ SELECT name, is_database, age, highest, round(used, 1) AS used, count(*) OVER ()
   FROM judged
  WHERE used >= :warn
  ORDER BY used DESC, name
- LIMIT 20
+ LIMIT :shown::bigint

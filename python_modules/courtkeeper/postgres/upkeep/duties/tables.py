@@ -132,6 +132,12 @@ class Freeze(Duty[UnfrozenTable]):
     name = "freeze"
     asks = "capacity.freeze"
 
+    def make(self) -> Check[UnfrozenTable]:
+        """Return the check, with all that it finds: tables grow old together."""
+        check = super().make()
+        check.limit["shown"] = 1_000_000
+        return check
+
     def consider(self, _context: Context, row: UnfrozenTable) -> Iterator[Task | Finding]:
         """Another database can only be named: it wants an upkeep of its own."""
         finding = self.check.judge(row)

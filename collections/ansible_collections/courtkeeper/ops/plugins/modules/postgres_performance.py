@@ -114,7 +114,7 @@ options:
     elements: str
     default: []
   state_directory:
-    description: Directory on the host that runs the module for the definitions of dropped indexes.
+    description: Directory on the host that runs the module, for the statements that take changes back.
     type: path
     default: ''
   lock_timeout_s:

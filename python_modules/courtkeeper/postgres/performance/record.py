@@ -1,0 +1,54 @@
+"""What takes back the changes that were made, in a file that outlives the run."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from courtkeeper.findings import ConfigurationError
+
+
+class Record:
+    """Statements that bring back what was changed, by name, in a file of the host that runs this.
+
+    They are on the disk before the change is made: who is killed in between has lost nothing.
+    """
+
+    def __init__(self, directory: str, database: str) -> None:
+        name = re.sub(r"[^\w.-]", "_", database)
+        self.path = Path(directory) / f"undo-{name}.sql"
+
+    def ready(self) -> None:
+        """See that the file can be written to. Raises ConfigurationError."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._write("")
+        except OSError as error:
+            raise ConfigurationError(
+                f"state_directory {self.path.parent} cannot be written to ({error.strerror}): name another"
+            ) from error
+
+    def kept(self) -> set[str]:
+        """Return the names in the file."""
+        return set(re.findall(r"^-- (.+)$", self._text(), re.MULTILINE))
+
+    def keep(self, name: str, undo: str) -> None:
+        """Write down how a change is taken back; what is there already, from a run that was killed, stays."""
+        entry = f"-- {name}\n{undo}\n"
+        if entry not in self._text():
+            self._write(entry)
+
+    def _text(self) -> str:
+        try:
+            return self.path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def _write(self, text: str) -> None:
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(handle, text.encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
