@@ -73,9 +73,8 @@ def converged(scenario: str) -> list[Path]:
     """Return the playbooks that a scenario's converge.yml imports; itself where it imports none."""
     converge = ROOT / "molecule" / scenario / "converge.yml"
     entries = yaml.safe_load(converge.read_text())
-    names = [
-        entry.get("ansible.builtin.import_playbook") or entry.get("import_playbook") for entry in entries
-    ]
+    keys = ("ansible.builtin.import_playbook", "import_playbook")
+    names = [entry[key] for entry in entries for key in keys if key in entry]
     return [(converge.parent / name).resolve() for name in names] or [converge]
 
 

@@ -1,7 +1,8 @@
--- Statements that read a table whole for want of an index.
+-- Statements that read a table whole for want of an index, and an index that repeats another one.
 SET ROLE keeper;
 CREATE TABLE rebounds (rebound_id int PRIMARY KEY, player_id int NOT NULL, note text NOT NULL);
 INSERT INTO rebounds SELECT n, n % 5000, repeat('x', 100) FROM generate_series(1, 50000) n;
+CREATE INDEX rebounds_again ON rebounds (rebound_id);
 VACUUM (ANALYZE) rebounds;
 RESET ROLE;
 SELECT pg_stat_statements_reset();
