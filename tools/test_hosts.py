@@ -5,7 +5,7 @@
     tools/test_hosts.py agent converge -v     one step of it; the hosts stay for the next
 
 What a scenario says goes to build/hosts/<scenario>.log; its last lines are shown when it fails. A scenario
-fails, too, when the second run of its playbook needs more tasks on a host than the project promises. Where
+fails, too, when the second run of one of its playbooks needs more tasks on a host than is promised. Where
 no engine or no image can be had, it says why in one sentence and exits 0: the other tests can do without.
 Where root of a Debian could have them and they fail, it exits 1.
 """
@@ -20,12 +20,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import images
+import yaml
 from engine import BrokenError, NoEngineError, engine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,25 +69,57 @@ def step_of(line: str) -> str:
     return begins[1] if begins else ""
 
 
-def tasks_by_host(output: str) -> dict[str, int]:
-    """Return how many tasks each host ran, by the last PLAY RECAP of `output`; skipped tasks are none.
+def converged(scenario: str) -> list[Path]:
+    """Return the playbooks that a scenario's converge.yml imports; itself where it imports none."""
+    converge = ROOT / "molecule" / scenario / "converge.yml"
+    entries = yaml.safe_load(converge.read_text())
+    keys = ("ansible.builtin.import_playbook", "import_playbook")
+    names = [entry[key] for entry in entries for key in keys if key in entry]
+    return [(converge.parent / name).resolve() for name in names] or [converge]
 
-    Empty where there is no recap. `ok` of a recap counts what changed as well; a failed task ran too.
+
+def playbooks(scenario: str) -> dict[str, str]:
+    """Return in which playbook each play of a scenario stands, both by name.
+
+    The limit is a playbook's: a scenario that imports four of them has it four times.
     """
-    _, found, recap = output.rpartition("PLAY RECAP ")
-    rows = re.findall(r"^([\w.-]+) +: +ok=(\d+) .*?failed=(\d+)", recap if found else "", re.MULTILINE)
-    return {host: int(ok) + int(failed) for host, ok, failed in rows if host != "localhost"}
+    return {
+        play["name"]: path.stem for path in converged(scenario) for play in yaml.safe_load(path.read_text())
+    }
 
 
-def second_run(output: str) -> dict[str, int]:
-    """Return how many tasks each host ran in the idempotence step of a scenario's `output`."""
+def tasks_by_host(output: str, playbook_of: Mapping[str, str]) -> dict[str, int]:
+    """Return how many tasks each host ran in that playbook of `output` in which it ran most.
+
+    A skipped task is none; one over many items is one. `playbook_of` is what `playbooks` returns; plays that
+    it does not know are counted together.
+    """
+    ran: dict[tuple[str, str], set[int]] = {}
+    playbook = ""
+    for number, task in enumerate(re.split(r"^(?=PLAY |TASK |RUNNING HANDLER )", output, flags=re.MULTILINE)):
+        if play := re.match(r"PLAY \[(.*)\] \**$", task, re.MULTILINE):
+            playbook = playbook_of.get(play[1], "")
+        hosts = re.findall(r"^(?:ok|changed|failed|fatal): \[([\w.-]+)", task, re.MULTILINE)
+        for included in re.findall(r"^included: .* for (.+?)(?: => .*)?$", task, re.MULTILINE):
+            hosts += included.split(", ")
+        for host in hosts:
+            ran.setdefault((host, playbook), set()).add(number)
+    most: dict[str, int] = {}
+    for (host, _), tasks in ran.items():
+        if host != "localhost":
+            most[host] = max(most.get(host, 0), len(tasks))
+    return most
+
+
+def second_run(output: str, playbook_of: Mapping[str, str]) -> dict[str, int]:
+    """Return the same of the idempotence step of a scenario's `output`."""
     lines, inside = [], False
     for line in output.splitlines(keepends=True):
         if step := step_of(line):
             inside = step == "idempotence"
         if inside:
             lines.append(line)
-    return tasks_by_host("".join(lines))
+    return tasks_by_host("".join(lines), playbook_of)
 
 
 def too_many(tasks: dict[str, int]) -> str:
@@ -127,7 +160,7 @@ def whole_sequence(scenario: str) -> bool:
     start = time.monotonic()
     code, seconds = record(scenario, log)
     text = log.read_text(errors="replace")
-    tasks = second_run(text)
+    tasks = second_run(text, playbooks(scenario))
     problem = too_many(tasks) if tasks or code else "its log shows no second run"
     verdict = "FAILED" if code or problem else "passed"
     shown = f"{verdict}  {scenario}  {time.monotonic() - start:.0f} s  {log.relative_to(ROOT)}"

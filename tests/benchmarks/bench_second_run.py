@@ -1,7 +1,7 @@
-"""The second run of every scenario's playbook on hosts with nothing to do: limits 10 s and 12 tasks a host.
+"""The second run of every scenario's playbooks on hosts with nothing to do: limits 10 s and 12 tasks a host.
 
-Each scenario's hosts are made, prepared and converged once; then `ansible-playbook` runs the same again on
-each host alone. What was made is removed. Needs an engine, as `make test-hosts` does.
+Each scenario's hosts are made, prepared and converged once; then `ansible-playbook` runs each playbook again
+on each host alone. What was made is removed. Needs an engine, as `make test-hosts` does.
 
     tests/benchmarks/bench_second_run.py [SCENARIO…]     every scenario when none is named
 """
@@ -43,23 +43,27 @@ def run(command: list[str], scenario: str, **more: str) -> str:
     return done.stdout
 
 
-def second_run(scenario: str, host: str) -> tuple[int, float]:
-    """Run the converged playbook of `scenario` on `host` again; return its tasks and its seconds."""
+def second_run(scenario: str, host: str, playbook: Path) -> tuple[int, float]:
+    """Run a playbook of the converged `scenario` on `host` again; return its tasks and its seconds."""
     inventory = Path(hosts.environment(scenario)["MOLECULE_EPHEMERAL_DIRECTORY"], "inventory")
-    playbook = ROOT / "molecule" / scenario / "converge.yml"
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory)]
     began = time.perf_counter()
     said = run([*command, "--limit", host, str(playbook)], scenario, ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"))
     seconds = time.perf_counter() - began
-    return hosts.tasks_by_host(said)[host], seconds
+    return hosts.tasks_by_host(said, hosts.playbooks(scenario))[host], seconds
 
 
 def measure(scenario: str) -> list[tuple[str, int, float]]:
-    """Converge the hosts of `scenario` and return of each: its name, the second run's tasks and seconds."""
+    """Converge a scenario; return of each playbook and host: names, the second run's tasks and seconds."""
     shutil.rmtree(ROOT / "build/molecule" / scenario, ignore_errors=True)
     try:
         output = run(hosts.molecule(scenario, "converge"), scenario)
-        return [(host, *second_run(scenario, host)) for host in sorted(hosts.tasks_by_host(output))]
+        names = sorted(hosts.tasks_by_host(output, {}))
+        return [
+            (f"{playbook.stem} on {host}", *second_run(scenario, host, playbook))
+            for playbook in hosts.converged(scenario)
+            for host in names
+        ]
     finally:
         run(hosts.molecule(scenario, "destroy"), scenario)
 
@@ -79,13 +83,13 @@ def main() -> None:
         raise SystemExit(f"second run: {error}.") from None
     for scenario, rows in found.items():
         for host, tasks, seconds in rows:
-            sys.stdout.write(f"{scenario} on {host}: {seconds:.1f} s (limit {LIMIT_S} s), {tasks} tasks")
+            sys.stdout.write(f"{scenario}: {host}: {seconds:.1f} s (limit {LIMIT_S} s), {tasks} tasks")
             sys.stdout.write(f" (limit {hosts.MOST_TASKS})\n")
     for scenario, rows in found.items():
         if problem := hosts.too_many({host: tasks for host, tasks, _ in rows}):
             raise SystemExit(f"MISSED: {scenario}: {problem}")
         for host, _, seconds in rows:
-            hold(f"the second run of {scenario} on {host}", seconds, LIMIT_S)
+            hold(f"the second run of {host} ({scenario})", seconds, LIMIT_S)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import CourtkeeperError, Finding, Result, Status
+from courtkeeper.postgres.check import choose
+from courtkeeper.postgres.integrity import integrity
 from courtkeeper.postgres.retention.pace import Pace
 from support.findings import only
 from support.postgres import Server
@@ -57,7 +60,7 @@ def test_old_rows_move_and_the_undo_line_puts_them_back(tickets: Admin, dsn: str
 
 def test_check_mode_names_the_same_actions_and_changes_nothing(tickets: Admin, dsn: str) -> None:
     planned = run(dsn, rule(), check=True)
-    assert not planned.changed
+    assert planned.changed
     assert count(tickets, "tickets") == 100
     assert tickets.execute("SELECT to_regnamespace('archive')").fetchone() == (None,)
     finding = about(planned, "public.tickets")
@@ -75,7 +78,15 @@ def test_the_second_run_has_nothing_to_do(tickets: Admin, dsn: str) -> None:
     assert not again.changed
     assert again.actions == []
     assert about(again, "public.tickets").status is Status.OK
-    assert run(dsn, rule(), check=True).actions == []
+    planned = run(dsn, rule(), check=True)
+    assert (planned.changed, planned.actions) == (False, [])
+
+
+def test_the_archive_tables_missing_key_is_no_fault(tickets: Admin, dsn: str) -> None:
+    run(dsn, rule())
+    tickets.execute("CREATE TABLE archive.keyless (a int)")
+    found = integrity(DatabaseSettings.from_dsn(dsn), choose(names=["structure.primary_key"])).findings
+    assert [finding.subject for finding in found] == ["archive.keyless"]
 
 
 def test_only_rows_that_meet_the_condition_go_and_a_null_is_never_old(tickets: Admin, dsn: str) -> None:

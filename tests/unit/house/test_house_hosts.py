@@ -56,36 +56,58 @@ def test_fresh_mounts_what_the_settings_of_pip_name(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-# Of a scenario's log: Molecule's headings, and the recaps of the runs between them.
-SCENARIO = """\
-INFO     [nba_refresh > discovery] scenario test matrix: create, prepare, converge, idempotence, check
-INFO     [nba_refresh > converge] Executing
-PLAY RECAP *********************************************************************
-debian12                   : ok=40   changed=16   unreachable=0    failed=0    skipped=2    rescued=0
-
-INFO     [nba_refresh > converge] Executed: Successful
-INFO     [nba_refresh > idempotence] Executing
-PLAY RECAP *********************************************************************
-debian12                   : ok=30   changed=0    unreachable=0    failed=0    skipped=2    rescued=0
-
-PLAY RECAP *********************************************************************
-debian-12.example          : ok=5    changed=0    unreachable=0    failed=0    skipped=4    rescued=0
-debian13                   : ok=12   changed=0    unreachable=0    failed=1    skipped=4    rescued=0
-localhost                  : ok=99   changed=0    unreachable=0    failed=0    skipped=0    rescued=0
-
-INFO     [nba_refresh > idempotence] Executed: Successful
-INFO     [nba_refresh > check] Executing
-PLAY RECAP *********************************************************************
-debian12                   : ok=50   changed=0    unreachable=0    failed=0    skipped=2    rescued=0
-"""
+def play(name: str, *tasks: str) -> str:
+    """A play as Ansible's log shows it, each task with what it says of the hosts."""
+    shown = "".join(f"\nTASK [{name} : some task] ****\n{task}\n" for task in tasks)
+    return f"\nPLAY [{name}] ****\n{shown}\nPLAY RECAP ****\ndebian12 : ok=99 changed=0 failed=0\n\n"
 
 
-def test_the_tasks_of_a_second_run_are_those_of_the_idempotence_steps_last_recap() -> None:
-    assert hosts.second_run(SCENARIO) == {"debian-12.example": 5, "debian13": 13}
-    before, after = SCENARIO.split("INFO     [nba_refresh > idempotence] Executing\n")
-    assert hosts.second_run(before) == {}
-    assert hosts.tasks_by_host(after) == {"debian12": 50}
-    assert hosts.tasks_by_host("no recap : ok=3 failed=0") == {}
+BOTH = "ok: [debian12]\nok: [debian-13.example -> localhost(debian13)]"
+PLAYBOOKS = {"check": "database_integrity", "sort": "os_patching", "patch": "os_patching"}
+# Of a scenario's log: Molecule's headings, and the plays between them.
+SCENARIO = (
+    "INFO     [database > discovery] scenario test matrix: create, prepare, converge, idempotence, check\n"
+    "INFO     [database > converge] Executing\n"
+    + play("check", *[BOTH] * 20)
+    + "INFO     [database > converge] Executed: Successful\n"
+    "INFO     [database > idempotence] Executing\n"
+    + play("check", *[BOTH] * 5, "skipping: [debian12]", "ok: [localhost]")
+    + play("sort", *[BOTH] * 3)
+    + play(
+        "patch", *["included: /some/tasks.yml for debian12, debian-13.example => (item=1)"] * 2, *[BOTH] * 4
+    )
+    + "INFO     [database > idempotence] Executed: Successful\n"
+    "INFO     [database > check] Executing\n" + play("check", *[BOTH] * 30)
+)
+
+
+def test_the_tasks_of_a_second_run_are_those_of_the_playbook_with_the_most_of_them() -> None:
+    assert hosts.second_run(SCENARIO, PLAYBOOKS) == {"debian12": 9, "debian-13.example": 9}
+    assert hosts.second_run(SCENARIO.replace("> idempotence]", "> another]"), PLAYBOOKS) == {}
+    assert hosts.second_run(SCENARIO, {}) == {"debian12": 14, "debian-13.example": 14}
+
+
+@pytest.mark.parametrize(
+    ("said", "ran"),
+    [
+        ("ok: [debian12] => (item=1)\nchanged: [debian12] => (item=2)", 1),
+        ("fatal: [debian12]: FAILED! => {}", 1),
+        ("failed: [debian12] (item=1) => {}\nok: [debian12] => (item=2)", 1),
+        ("skipping: [debian12]", 0),
+        ("included: /some/tasks.yml for debian12", 1),
+        ("included: /some/tasks.yml for debian-13.example", 0),
+        ("no host: ok, changed", 0),
+    ],
+)
+def test_what_counts_as_a_task(said: str, ran: int) -> None:
+    assert hosts.tasks_by_host(play("check", said), PLAYBOOKS).get("debian12", 0) == ran
+
+
+@pytest.mark.parametrize("scenario", hosts.all_scenarios())
+def test_the_plays_of_every_scenario_stand_in_a_playbook(scenario: str) -> None:
+    paths = hosts.converged(scenario)
+    assert all(path.is_file() for path in paths)
+    assert set(hosts.playbooks(scenario).values()) == {path.stem for path in paths}
 
 
 def test_a_second_run_with_more_than_twelve_tasks_is_one_sentence() -> None:
@@ -102,6 +124,7 @@ def molecule_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     monkeypatch.setattr(hosts, "molecule", lambda *_: [str(script)])
     monkeypatch.setattr(hosts, "ROOT", tmp_path)
     monkeypatch.setattr(hosts, "LOGS", tmp_path)
+    monkeypatch.setattr(hosts, "playbooks", lambda _: PLAYBOOKS)
 
     def say(text: str) -> None:
         script.write_text(f"#!/bin/sh\ncat <<'END'\n{text}END\n")
@@ -114,7 +137,7 @@ def test_a_scenario_whose_log_shows_no_second_run_fails(
     molecule_says: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     molecule_says(SCENARIO.replace("> idempotence]", "> another]"))
-    assert hosts.whole_sequence("nba_refresh") is False
+    assert hosts.whole_sequence("database") is False
     assert "its log shows no second run" in capsys.readouterr().out
 
 
@@ -122,13 +145,13 @@ def test_a_scenario_whose_log_shows_no_second_run_fails(
 def test_a_scenario_with_too_many_tasks_fails_though_molecule_passed(
     ran: int, tmp_path: Path, molecule_says: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = SCENARIO.replace("failed=1", "failed=0").replace("ok=12 ", f"ok={ran} ")
+    text = "INFO     [database > idempotence] Executing\n" + play("check", *[BOTH] * ran)
     molecule_says(text)
-    assert hosts.whole_sequence("nba_refresh") is (ran == 12)
+    assert hosts.whole_sequence("database") is (ran == 12)
     said = capsys.readouterr().out
     assert said.startswith("passed" if ran == 12 else "FAILED")
     assert f"(second run: {ran} tasks, 0 s)" in said
-    assert (tmp_path / "nba_refresh.log").read_text() == text
+    assert (tmp_path / "database.log").read_text() == text
 
 
 @pytest.fixture

@@ -116,6 +116,12 @@ def create_archive(connection: Connection, table: Table, archive: Archive) -> No
                 archive.identifier, table.relation.identifier, sql.Identifier(ARCHIVED_AT)
             )
         )
+        # By this the check structure.primary_key knows that it has no key on purpose.
+        connection.execute(
+            sql.SQL("COMMENT ON TABLE {} IS {}").format(
+                archive.identifier, sql.Literal(f"Courtkeeper archive of {table.quoted}")
+            )
+        )
 
 
 def copy_statement(table: Table, archive: Archive, source: sql.Composable, now: datetime) -> sql.Composed:

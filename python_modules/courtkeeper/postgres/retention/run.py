@@ -70,7 +70,10 @@ def retention(
             error.partial = run.summary()
             error = _counted(error, result)
         raise error from error.__cause__
-    return run.summary()
+    done = run.summary()
+    if check:  # what a plan says of the world is what the run would
+        done.changed = bool(done.actions)
+    return done
 
 
 def _counted(error: CourtkeeperError, result: Result) -> CourtkeeperError:

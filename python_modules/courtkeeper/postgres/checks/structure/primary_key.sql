@@ -1,5 +1,6 @@
 -- Tables without a primary key: no row can be named, logical replication cannot update them and
 -- pg_repack refuses them. Partitions follow their parent. A unique index that could become the key is named.
+-- The archive tables of our retention have none on purpose: a key may come twice in the course of the years.
 SELECT format('%I.%I', n.nspname, t.relname) AS table_name,
        t.reltuples::bigint AS estimated_rows,
        u.index_name
@@ -25,6 +26,9 @@ SELECT format('%I.%I', n.nspname, t.relname) AS table_name,
    AND t.relpersistence <> 't'
    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary)
+   AND NOT EXISTS (SELECT FROM pg_description d
+                    WHERE d.classoid = 'pg_class'::regclass AND d.objoid = t.oid AND d.objsubid = 0
+                      AND d.description LIKE 'Courtkeeper archive of %')
    AND NOT EXISTS (SELECT FROM pg_depend d
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = t.oid AND d.deptype = 'e')
  ORDER BY 1
