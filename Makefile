@@ -59,7 +59,7 @@ test: .venv/.dev ## Everything: lint, generated files, collection, sanity, all t
 	@tools/system-packages
 	@$(MAKE) lint check-generated collection sanity
 	@# At once: hosts mostly wait.
-	@$(MAKE) -j2 --output-sync=line test-python test-hosts
+	@$(MAKE) -j2 test-python test-hosts
 test-python: .venv/.dev # all tests that need no hosts, with coverage
 	$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
