@@ -133,5 +133,11 @@ def test_the_summary_for_a_person_shows_the_few_that_matter(here: Checkout) -> N
         "database_integrity_corruption_budget_s=0",
     )
     assert done.returncode == 0
-    assert done.stdout.startswith("SKIPPED  database_integrity on inventory/embedded")
+    # What the platform did before (many databases made at once) may be told as well.
+    assert done.stdout.startswith(
+        (
+            "SKIPPED  database_integrity on inventory/embedded",
+            "WARN  database_integrity on inventory/embedded",
+        )
+    )
     assert "Mend: allow more time" in done.stdout

@@ -25,6 +25,7 @@ INVENTORY = """all:
     primaries: {{hosts: {{alpha: }}, vars: {variables}}}
     replicas: {{hosts: {{gamma: , beta: }}, vars: {variables}}}
     others: {{hosts: {{web1: }}, vars: {variables}}}
+    servers: {{children: {{primaries: , replicas: , others: }}}}
 """
 
 
