@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -26,7 +27,8 @@ FINDING = {"id": "t.one", "subject": "game 1", "status": "warn", "summary": "Lat
 def main():
     module = AnsibleModule(
         dict(
-            password=dict(no_log=True), progress_file=dict(), say=dict(default=""), how=dict(default="ok")
+            password=dict(no_log=True), progress_file=dict(), say=dict(default=""), how=dict(default="ok"),
+            until=dict(),
         ),
         supports_check_mode=True,
     )
@@ -46,6 +48,9 @@ def main():
                 line = {"done": step, "total": 3, "text": "step %d %s" % (step, p["say"])}
                 stream.write(json.dumps(line) + "\\n")
             time.sleep(0.15)
+    end = time.monotonic() + 60
+    while p["until"] and not os.path.exists(p["until"]) and time.monotonic() < end:
+        time.sleep(0.05)
     module.exit_json(
         changed=True,
         findings=[FINDING, dict(FINDING, status="crit", subject=p["say"] or "game 2"), {"id": "broken"}],
@@ -114,6 +119,7 @@ PLAYBOOKS = {
       told:
         password: "{{ courtkeeper_secrets.password }}"
         progress_file: "{{ courtkeeper_progress_file }}"
+        until: "{{ looked }}"
 """,
     "long": HERE
     + """
@@ -174,7 +180,9 @@ def build(root: Path) -> Path:
 def command(root: Path, *arguments: str) -> tuple[list[str], dict[str, Any]]:
     """The command line as a child process: what to start and how."""
     env = {**os.environ, "PYTHONPATH": str(SOURCE), "COLUMNS": "120"}
-    return [*MAIN, *arguments], {"cwd": root, "env": env, "text": True}
+    # Tests that are themselves run under nohup hand SIG_IGN on; a driver of a person has the default.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)}
+    return [*MAIN, *arguments], {"cwd": root, "env": env, "text": True, **heard}
 
 
 def with_word(word: str) -> list[int]:
