@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
 from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import ConfigurationError
-
-Struct = TypeVar("Struct", bound=msgspec.Struct)
+from courtkeeper.settings import converted, usable_directory, within
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,56 +59,25 @@ def settings_from(given: Mapping[str, Any]) -> IntegritySettings:
 
     Raises ConfigurationError, naming the key, for what cannot be; nothing has been asked of a server yet.
     """
-    settings = _converted(given, IntegritySettings, "")
-    _within("jobs", settings.jobs, 0, 256)
-    _within("corruption_budget_s", settings.corruption_budget_s, 0, 7 * 86400)
-    _within("lock_timeout_s", settings.lock_timeout_s, 0.001, 3600)
-    _within("statement_timeout_s", settings.statement_timeout_s, 0.001, 86400)
+    settings = converted(given, IntegritySettings)
+    within("jobs", settings.jobs, 0, 256)
+    within("corruption_budget_s", settings.corruption_budget_s, 0, 7 * 86400)
+    within("lock_timeout_s", settings.lock_timeout_s, 0.001, 3600)
+    within("statement_timeout_s", settings.statement_timeout_s, 0.001, 86400)
     names = [rule.name for rule in settings.rules]
     for number, rule in enumerate(settings.rules):
         if not rule.name or not rule.sql.strip():
             raise ConfigurationError(f"rules[{number}] has no name or no sql: give both")
         if rule.name in names[:number]:
             raise ConfigurationError(f"rules[{number}] is called {rule.name!r} like another: rename one")
-        _within(f"rules[{number}].limit", rule.limit, 1, 1000)
-    _usable(settings.state_directory)
+        within(f"rules[{number}].limit", rule.limit, 1, 1000)
+    usable_directory("state_directory", settings.state_directory)
     return settings
 
 
 def database_from(given: Mapping[str, Any]) -> DatabaseSettings:
     """Return where the database is. Raises ConfigurationError, naming the key, for what cannot be."""
-    settings = _converted(given, DatabaseSettings, "database.")
+    settings = converted(given, DatabaseSettings, "database.")
     if not settings.name:
-        raise ConfigurationError("database.name is empty: name the database to check")
+        raise ConfigurationError("database.name is empty: name it")
     return settings
-
-
-def _converted(given: Mapping[str, Any], kind: type[Struct], prefix: str) -> Struct:
-    try:
-        return msgspec.convert(dict(given), kind, strict=False)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at ")
-        name = prefix + where.strip("`").removeprefix("$").lstrip(".") or "the settings"
-        raise ConfigurationError(f"{name} cannot be: {what[0].lower()}{what[1:]}") from error
-
-
-def _within(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise ConfigurationError(f"{name} is {value:g}: give a number from {least:g} to {most:g}")
-
-
-def _usable(directory: str) -> None:
-    if not directory:
-        return
-    path = Path(directory)
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"state_directory {directory} cannot be made ({error.strerror}): name a directory that "
-            "may be written to, or leave it empty"
-        ) from error
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise ConfigurationError(
-            f"state_directory {directory} may not be written to: mend its permissions, or leave it empty"
-        )

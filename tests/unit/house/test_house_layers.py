@@ -10,7 +10,7 @@ import pytest
 # From the inside out. A part may import what is further in, and within its own layer only where SOCIABLE.
 LAYERS = [
     {"findings", "progress"},
-    {"database"},
+    {"database", "settings"},
     {"nba", "postgres", "redis", "vault", "hosts"},
     {"calendar", "export", "notify", "platform", "report", "runner", "store", "wheelhouse"},
     {"cli", "web"},

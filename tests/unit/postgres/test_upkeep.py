@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import ConfigurationError, Finding, Status
+from courtkeeper.postgres.settings import database_from
 from courtkeeper.postgres.upkeep import repack
 from courtkeeper.postgres.upkeep.disk import Room
 from courtkeeper.postgres.upkeep.settings import (
     UpkeepSettings,
-    database_settings_from,
     upkeep_settings_from,
 )
 from courtkeeper.postgres.upkeep.task import ANALYZE_BYTES, Task, ordered, seconds_for
@@ -83,9 +83,9 @@ def test_what_cannot_be_is_refused_by_its_name(given_: dict[str, Any], sentence:
 
 def test_a_database_without_a_name_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"database\.name is empty"):
-        database_settings_from({"name": ""})
+        database_from({"name": ""})
     with pytest.raises(ConfigurationError, match=r"database\.port cannot be"):
-        database_settings_from({"name": "nba", "port": "much"})
+        database_from({"name": "nba", "port": "much"})
 
 
 ANYTHING = st.recursive(

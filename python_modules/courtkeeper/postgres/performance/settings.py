@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from courtkeeper.findings import ConfigurationError
+from courtkeeper.settings import converted, within
 
 Part = Literal["statements", "indexes", "redundant_indexes", "settings"]
 
@@ -67,16 +68,9 @@ def performance_settings_from(given: Mapping[str, Any]) -> PerformanceSettings:
 
     Raises ConfigurationError, naming the key, for what cannot be; nothing has been asked of a server yet.
     """
-    try:
-        settings = msgspec.convert(dict(given), PerformanceSettings, strict=False)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at ")
-        name = where.strip("`").removeprefix("$").lstrip(".") or "the settings"
-        raise ConfigurationError(f"{name} cannot be: {what[0].lower()}{what[1:]}") from error
+    settings = converted(given, PerformanceSettings)
     for name, (least, most) in _BOUNDS.items():
-        value = getattr(settings, name)
-        if not least <= value <= most:
-            raise ConfigurationError(f"{name} is {value:g}: give a number from {least:g} to {most:g}")
+        within(name, getattr(settings, name), least, most)
     if (settings.drop_indexes or settings.apply_settings) and not settings.state_directory:
         raise ConfigurationError(
             "state_directory is empty: name a directory where what takes the changes back is kept"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
-from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.postgres.check import choose
-
-Struct = TypeVar("Struct", bound=msgspec.Struct)
+from courtkeeper.settings import converted, within
 
 Duty = Literal[
     "invalid_indexes",
@@ -79,45 +77,23 @@ def upkeep_settings_from(given: Mapping[str, Any]) -> UpkeepSettings:
 
     Raises ConfigurationError, naming the key, for what cannot be; nothing has been asked of a server yet.
     """
-    settings = _converted(given, UpkeepSettings, "")
-    _within("window_s", settings.window_s, 0, 7 * 86400)
-    _within("lock_timeout_s", settings.lock_timeout_s, 0.001, 60)
-    _within("statement_timeout_s", settings.statement_timeout_s, 0.001, 7 * 86400)
-    _within("snapshot_interval_h", settings.snapshot_interval_h, 0, 8760)
-    _within("snapshot_keep_days", settings.snapshot_keep_days, 1, 3650)
+    settings = converted(given, UpkeepSettings)
+    within("window_s", settings.window_s, 0, 7 * 86400)
+    within("lock_timeout_s", settings.lock_timeout_s, 0.001, 60)
+    within("statement_timeout_s", settings.statement_timeout_s, 0.001, 7 * 86400)
+    within("snapshot_interval_h", settings.snapshot_interval_h, 0, 8760)
+    within("snapshot_keep_days", settings.snapshot_keep_days, 1, 3650)
     _terminate(settings.terminate)
     choose(names=["indexes.invalid"], thresholds=settings.thresholds)  # refuses what no check has
     return settings
 
 
-def database_settings_from(given: Mapping[str, Any]) -> DatabaseSettings:
-    """Return where the database is. Raises ConfigurationError, naming the key, for what cannot be."""
-    settings = _converted(given, DatabaseSettings, "database.")
-    if not settings.name:
-        raise ConfigurationError("database.name is empty: name the database to look after")
-    return settings
-
-
-def _converted(given: Mapping[str, Any], kind: type[Struct], prefix: str) -> Struct:
-    try:
-        return msgspec.convert(dict(given), kind, strict=False)
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at ")
-        name = prefix + where.strip("`").removeprefix("$").lstrip(".") or "the settings"
-        raise ConfigurationError(f"{name} cannot be: {what[0].lower()}{what[1:]}") from error
-
-
 def _terminate(told: Terminate) -> None:
-    _within("terminate.idle_in_transaction_s", told.idle_in_transaction_s, 0, 30 * 86400)
-    _within("terminate.query_s", told.query_s, 0, 30 * 86400)
-    _within("terminate.grace_s", told.grace_s, 0, 60)
+    within("terminate.idle_in_transaction_s", told.idle_in_transaction_s, 0, 30 * 86400)
+    within("terminate.query_s", told.query_s, 0, 30 * 86400)
+    within("terminate.grace_s", told.grace_s, 0, 60)
     if (told.idle_in_transaction_s or told.query_s) and not told.allow_users:
         raise ConfigurationError(
             "terminate.allow_users is empty: name the roles whose sessions may be ended, or '*' for every "
             "role that is no superuser"
         )
-
-
-def _within(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise ConfigurationError(f"{name} is {value:g}: give a number from {least:g} to {most:g}")

@@ -216,8 +216,9 @@ from ansible_collections.courtkeeper.ops.plugins.module_utils.library import fin
 
 try:
     from courtkeeper import progress
+    from courtkeeper.postgres.settings import database_from
     from courtkeeper.postgres.upkeep.run import upkeep
-    from courtkeeper.postgres.upkeep.settings import database_settings_from, upkeep_settings_from
+    from courtkeeper.postgres.upkeep.settings import upkeep_settings_from
 except ImportError:
     pass  # require_library says so in one sentence
 
@@ -293,7 +294,7 @@ def run(module):
     """Turn the module's parameters into one call of the library."""
     told = {key: value for key, value in module.params.items() if key not in ("database", "progress_file")}
     return upkeep(
-        database_settings_from(module.params["database"]),
+        database_from(module.params["database"]),
         upkeep_settings_from(told),
         check_mode=module.check_mode,
         progress=progress.writer(module.params["progress_file"]),

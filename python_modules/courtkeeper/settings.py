@@ -1,0 +1,54 @@
+"""Turning what an inventory or a command line gives into settings, refusing what cannot be by its key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from courtkeeper.findings import ConfigurationError
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+
+def converted(given: Mapping[str, Any], kind: type[Struct], prefix: str = "") -> Struct:
+    """Return `given` as a struct; `"4"` is a number where one is wanted, as templates give them.
+
+    Raises ConfigurationError that names the key behind `prefix` (`database.`).
+    """
+    try:
+        return msgspec.convert(dict(given), kind, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        name = prefix + where.strip("`").removeprefix("$").lstrip(".") or "the settings"
+        raise ConfigurationError(f"{name} cannot be: {what[0].lower()}{what[1:]}") from error
+
+
+def within(name: str, value: float, least: float, most: float) -> None:
+    """Raise ConfigurationError where a number is not from `least` to `most`."""
+    if not least <= value <= most:
+        raise ConfigurationError(f"{name} is {value:g}: give a number from {least:g} to {most:g}")
+
+
+def usable_directory(name: str, directory: str) -> None:
+    """Make a directory of our own (0700) where there is none; an empty name is none wanted.
+
+    Raises ConfigurationError where it cannot be made or written to.
+    """
+    if not directory:
+        return
+    path = Path(directory)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{name} {directory} cannot be made ({error.strerror}): name a directory that "
+            "may be written to, or leave it empty"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"{name} {directory} may not be written to: mend its permissions, or leave it empty"
+        )
