@@ -29,7 +29,7 @@ EXTRAS = {
     "agent": ("agent",),
     "certbot": ("certbot",),
 }
-PINNED_BY = {"dev": "demo", "hosts": "dev", "agent": "demo", "certbot": "hosts"}
+PINNED_BY = {"dev": "demo", "hosts": "dev", "agent": "dev", "certbot": "hosts"}
 # What goes to a host is a set of wheels: nothing is built there, and certbot does not need the library.
 WITHOUT_BACKEND = {"agent", "certbot"}
 WITHOUT_LIBRARY = {"certbot"}
