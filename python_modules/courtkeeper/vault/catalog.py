@@ -5,8 +5,9 @@ without a manifest is no backup (a run that was killed, or one that is at work) 
 backup whose manifest is refused, or whose parts are missing or short, is listed among the `problems` of that
 destination and does not hide its good copies elsewhere.
 
-Beside the manifest two more kinds of objects may lie: `hold.json` (never remove this one) and
-`proof-<UTC stamp>.json` (evidence of a drill that restored it; the stamp is when).
+Beside the manifest more kinds of objects may lie: `hold.json` (never remove this one),
+`proof-<UTC stamp>.json` (evidence of a drill that restored it; the stamp is when) and `damaged.json` (a
+verification read it and found other bytes than the manifest's: a problem, and no copy to restore from).
 """
 
 from __future__ import annotations
@@ -23,14 +24,18 @@ from courtkeeper.vault.destinations.base import Destination, DestinationError, S
 from courtkeeper.vault.manifest import Manifest, ManifestError
 
 HOLD = "hold.json"
+DAMAGED = "damaged.json"
 _PROOF = re.compile(r"proof-(\d{8}T\d{6}Z)(?:-[a-z0-9-]+)?\.json")
+
+Kind = Literal["unreachable", "manifest", "parts", "damaged", "incomplete"]
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """One copy: the destination's name and the bytes that lie there."""
+    """One copy: the destination's name, the bytes that lie there, and when its manifest arrived there."""
 
     destination: str
     size: int
+    stored_at: datetime | None = None
 
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,14 +67,18 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """What is not as it should be on one destination.
 
     `unreachable`: it could not be listed. `manifest`: refused. `parts`: missing, or of another size.
-    `incomplete`: objects without a manifest; a run that was killed, or one that is at work.
+    `damaged`: read, and other bytes than the manifest's. `incomplete`: objects without a manifest; a run that
+    was killed, or one that is at work. `modified` is when its last object arrived, `size` the bytes of all.
     """
 
     destination: str
-    kind: Literal["unreachable", "manifest", "parts", "incomplete"]
+    kind: Kind
     prefix: str
     sentence: str
     modified: datetime | None = None
+    size: int = 0
+    held: bool = False
+    proven_at: datetime | None = None
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +106,10 @@ class _Seen:
     @property
     def modified(self) -> datetime:
         return max(stored.modified for stored in self.objects.values())
+
+    @property
+    def size(self) -> int:
+        return sum(stored.size for stored in self.objects.values())
 
 
 def load(
@@ -146,7 +159,7 @@ def _adopt(
     found: dict[str, Backup],
     problems: list[Problem],
 ) -> None:
-    def problem(kind: Literal["manifest", "parts", "incomplete"], sentence: str) -> None:
+    def problem(kind: Kind, sentence: str) -> None:
         problems.append(
             Problem(
                 destination=destination.name,
@@ -154,6 +167,9 @@ def _adopt(
                 prefix=prefix,
                 sentence=sentence,
                 modified=seen.modified,
+                size=seen.size,
+                held=HOLD in seen.objects,
+                proven_at=max(_proofs(seen.objects), default=None),
             )
         )
 
@@ -180,7 +196,10 @@ def _adopt(
             "manifest", f"the manifest {where} is not that of {known.where[0]}: one of them was tampered with"
         )
         return
-    copy = Copy(destination.name, sum(stored.size for stored in seen.objects.values()))
+    if DAMAGED in seen.objects:
+        problem("damaged", f"{prefix} on {destination.name} was found damaged when it was read")
+        return
+    copy = Copy(destination.name, seen.size, seen.objects[manifests.NAME].modified)
     found[prefix] = _with(known, manifest, copy, seen.objects)
 
 
@@ -196,8 +215,7 @@ def _wrong_parts(manifest: Manifest, seen: _Seen) -> str:
 
 def _with(known: Backup | None, manifest: Manifest, copy: Copy, objects: Iterable[str]) -> Backup:
     names = list(objects)
-    stamps = [match[1] for name in names if (match := _PROOF.fullmatch(name))]
-    proofs = [when for stamp in stamps if (when := _stamp(stamp))]
+    proofs = _proofs(names)
     before = known.copies if known else ()
     if known and known.proven_at:
         proofs.append(known.proven_at)
@@ -213,6 +231,11 @@ def _with(known: Backup | None, manifest: Manifest, copy: Copy, objects: Iterabl
         proven_at=max(proofs, default=None),
         held=HOLD in names or bool(known and known.held),
     )
+
+
+def _proofs(names: Iterable[str]) -> list[datetime]:
+    stamps = [match[1] for name in names if (match := _PROOF.fullmatch(name))]
+    return [when for stamp in stamps if (when := _stamp(stamp))]
 
 
 def _stamp(text: str) -> datetime | None:

@@ -163,6 +163,11 @@ def is_id(text: str) -> bool:
     return bool(_ID.fullmatch(text))
 
 
+def time_of(backup_id: str) -> datetime:
+    """Return the moment that an id says it was given at. Raises ValueError for what is no id, or no time."""
+    return datetime.strptime(backup_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
 def prefix_of(vault: str, source: str, backup_id: str = "") -> str:
     """Return what the keys of a source, or of one of its backups, begin with."""
     return f"{vault}/{source}/{backup_id}/" if backup_id else f"{vault}/{source}/"

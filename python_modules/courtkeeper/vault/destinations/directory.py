@@ -101,7 +101,7 @@ class DirectoryDestination:
         with self._explained():
             self._root.stat()  # an unmounted directory is not an empty one
             found = []
-            for directory, _, names in os.walk(start):
+            for directory, _, names in os.walk(start, onerror=_unless_gone):
                 base = Path(directory)
                 for name in names:
                     key = str((base / name).relative_to(self._root))
@@ -125,7 +125,9 @@ class DirectoryDestination:
         """Remove a file, and the directory of a backup that has none left."""
         path = self._path(key)
         with self._explained():
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+                sync_directory(path.parent)  # what comes next must not reach the disk before this
             with contextlib.suppress(OSError):  # others are in it
                 if path.parent != self._root:
                     path.parent.rmdir()
@@ -217,6 +219,12 @@ class FileUpload:
             self._part.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._path.parent.rmdir()  # fails where anything is in it
+
+
+def _unless_gone(error: OSError) -> None:
+    """Raise what os.walk would hide: a directory that may not be read is not an empty one."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def sync_directory(path: Path) -> None:
