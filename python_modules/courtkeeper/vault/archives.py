@@ -133,7 +133,7 @@ class _Tar:
                 with tarfile.open(fileobj=stream, mode="r|") as archive:
                     for _ in archive:
                         self._entries += 1
-                        archive.members = []  # its memory would grow with the archive
+                        archive.members = []  # type: ignore[attr-defined] # or its memory would grow
             except (tarfile.TarError, OSError, EOFError, ValueError) as error:
                 self._wrong = f"tar cannot list it ({error})"
             while stream.read(1 << 20):  # what follows the end, or the error

@@ -1,10 +1,11 @@
 """The cheap daily look: is there a young backup of everything, everywhere, and is it what was written?
 
-Not a drill: nothing is restored. The newest backup of each source is read from each destination, whole as far
-as the policy's bytes go and in part beyond them; older ones take their turn. With an identity at hand archives
-are opened and listed, too; without one only sealed hashes are compared, and the finding says so. Nothing is
-changed but one thing: a copy that was read twice and is not what its manifest says gets `damaged.json` put
-beside it, so that nobody counts on it.
+Not a drill: nothing is restored. The newest backup of each source is read from each destination, whole as
+far as the policy's bytes go and in part beyond them; older ones take their turn. With an identity at hand
+archives are opened and listed, too; without one only sealed hashes are compared, and the finding says so.
+Nothing is changed but one thing: a copy that was read twice and is not what its manifest says gets
+`damaged.json` put beside it, so that nobody counts on it. Who asks for that backup by its id has it read
+again, and the mark taken away where it is good.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 from pyrage import x25519
 
 from courtkeeper.findings import Finding, Result, Status, worst
 from courtkeeper.vault import catalog, freshness, keys, places, problems, reading, trend
+from courtkeeper.vault import manifest as manifests
 from courtkeeper.vault.catalog import Backup, Catalog
 from courtkeeper.vault.destinations import Destination, DestinationError, destination
+from courtkeeper.vault.destinations.base import content
 from courtkeeper.vault.findings import sized
+from courtkeeper.vault.manifest import ManifestError
 from courtkeeper.vault.policy import VaultPolicy
 from courtkeeper.vault.reading import Reading
 from courtkeeper.vault.settings import PostgresSource, VaultSettings
@@ -96,7 +100,7 @@ def verify(
 
 
 class _Run:
-    """What looking at every destination shares. Its parts are read by several threads, and written by none."""
+    """What looking at every destination shares: read by several threads, and written by none."""
 
     def __init__(
         self,
@@ -126,7 +130,9 @@ class _Run:
                     chance = random.Random(f"{backup.id} {self._now:%Y%m%d}")  # noqa: S311 - which blocks
                     found = reading.in_part(destination, backup.manifest, chance)
                     self._judged(destination, backup, found, looked)
-        except DestinationError as error:
+            if backup_id:
+                self._again(destination, backup_id, looked)
+        except (DestinationError, ManifestError) as error:
             looked.findings.append(
                 Finding(
                     id="vault.destination",
@@ -148,15 +154,32 @@ class _Run:
         due = [backup for backup in newest if backup]
         for source in sources:
             older = [backup for backup in there if backup.source == source and backup not in due]
-            older.sort(key=lambda backup: self._turn(name, backup))
-            due += older[: self._policy.verify.older]
+            due += self._in_turn(name, older)[: self._policy.verify.older]
         return due
 
-    def _turn(self, name: str, backup: Backup) -> tuple[float, int]:
+    def _in_turn(self, name: str, older: list[Backup]) -> list[Backup]:
         """Order older ones: never read first, then the one read longest ago; without notes by the day."""
-        last = self._turns.last(name, backup.prefix)
-        place = hash_of(backup.id) - self._now.toordinal()
-        return (last.timestamp() if last else 0.0, place % 1009)
+        first = self._now.toordinal() % max(len(older), 1)
+        by_day = older[first:] + older[:first]
+        never = datetime.min.replace(tzinfo=UTC)
+        return sorted(by_day, key=lambda backup: self._turns.last(name, backup.prefix) or never)
+
+    def _again(self, destination: Destination, backup_id: str, looked: Looked) -> None:
+        """Read a copy that was marked once more, and take the mark away where it is good now."""
+        for problem in self._seen.problems:
+            if problem.kind != "damaged" or problem.destination != destination.name:
+                continue
+            if problem.prefix.split("/")[2] != backup_id:
+                continue
+            where = f"{problem.prefix}{manifests.NAME} on {destination.name}"
+            file = content(destination, problem.prefix + manifests.NAME, manifests.MAX_BYTES)
+            manifest = manifests.read(file, where, self._settings.signers)
+            found = reading.whole(destination, manifest, self._identities)
+            looked.size += found.size
+            if not found.damaged:
+                looked.actions.append(f"take the mark of damage from {problem.prefix} on {destination.name}")
+                if not self._check:
+                    destination.delete(problem.prefix + catalog.DAMAGED)
 
     def _whole(self, destination: Destination, backup: Backup, looked: Looked) -> None:
         found = reading.whole(
@@ -219,11 +242,6 @@ class _Run:
         destination.put(backup.prefix + catalog.DAMAGED, note)
 
 
-def hash_of(backup_id: str) -> int:
-    """Return a number that is the same for an id in every run."""
-    return int(backup_id[-8:], 16)
-
-
 def _how(found: Reading, backup: Backup) -> str:
     parts = len(backup.manifest.parts)
     if not found.whole:
@@ -273,5 +291,6 @@ def _of_archive(subject: str, found: Reading, tried: bool) -> list[Finding]:
 
 def _sentence(findings: Sequence[Finding], looked: Sequence[Looked], reached: int, declared: int) -> str:
     read = sized(sum(each.size for each in looked))
-    state = {Status.CRIT: "something is wrong", Status.WARN: "something should be looked at"}
-    return f"{reached} of {declared} destinations looked at, {read} read: {state.get(worst(findings), 'all well')}."
+    states = {Status.CRIT: "something is wrong", Status.WARN: "something should be looked at"}
+    state = states.get(worst(findings), "all well")
+    return f"{reached} of {declared} destinations looked at, {read} read: {state}."
