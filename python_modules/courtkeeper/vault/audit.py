@@ -19,7 +19,7 @@ def copies(destinations: Sequence[DestinationSettings], vault: str) -> Iterator[
     away = [each.name for each in destinations if not isinstance(each, DirectorySettings) or each.mounted]
     if len(destinations) < 2:
         yield Finding(
-            id="backup.copies",
+            id="vault.copies",
             subject=vault,
             status=Status.WARN,
             observed=len(destinations),
@@ -30,7 +30,7 @@ def copies(destinations: Sequence[DestinationSettings], vault: str) -> Iterator[
         )
     elif not away:
         yield Finding(
-            id="backup.copies",
+            id="vault.copies",
             subject=vault,
             status=Status.WARN,
             observed=0,
@@ -41,7 +41,7 @@ def copies(destinations: Sequence[DestinationSettings], vault: str) -> Iterator[
         )
     else:
         yield Finding(
-            id="backup.copies",
+            id="vault.copies",
             subject=vault,
             status=Status.OK,
             observed=len(destinations),
@@ -65,7 +65,7 @@ def directory(
     except OSError as error:
         return [
             Finding(
-                id="backup.directory.there",
+                id="vault.directory.there",
                 subject=subject,
                 status=Status.CRIT,
                 summary=f"The directory cannot be looked at: {error.strerror}.",
@@ -83,7 +83,7 @@ def _disk(subject: str, device: int, sources: Mapping[str, Iterable[str]]) -> It
     shared = sorted({name for name, paths in sources.items() if device in _devices(paths)})
     if shared:
         yield Finding(
-            id="backup.directory.disk",
+            id="vault.directory.disk",
             subject=subject,
             status=Status.WARN,
             observed=", ".join(shared),
@@ -92,7 +92,7 @@ def _disk(subject: str, device: int, sources: Mapping[str, Iterable[str]]) -> It
         )
     elif sources:
         yield Finding(
-            id="backup.directory.disk",
+            id="vault.directory.disk",
             subject=subject,
             status=Status.OK,
             summary="It lies on another file system than what it holds.",
@@ -126,7 +126,7 @@ def _permissions(subject: str, root: Path, facts: os.stat_result) -> Iterator[Fi
         yield _open(subject, Status.WARN, readable, "read", "go-rwx")
     else:
         yield Finding(
-            id="backup.directory.permissions",
+            id="vault.directory.permissions",
             subject=subject,
             status=Status.OK,
             observed=stat.filemode(facts.st_mode),
@@ -145,7 +145,7 @@ def _mode(path: Path) -> int:
 def _open(subject: str, status: Status, paths: Sequence[str], what: str, change: str) -> Finding:
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return Finding(
-        id="backup.directory.permissions",
+        id="vault.directory.permissions",
         subject=subject,
         status=status,
         observed=len(paths),
@@ -161,7 +161,7 @@ def _room(subject: str, root: Path, newest_bytes: int) -> Iterator[Finding]:
     wanted = int(newest_bytes * _ROOM)
     fits = free >= wanted
     yield Finding(
-        id="backup.directory.room",
+        id="vault.directory.room",
         subject=subject,
         status=Status.OK if fits else Status.CRIT,
         observed=free,

@@ -58,7 +58,7 @@ class Bucket:
     ) -> Finding:
         """Return a finding about this bucket."""
         return Finding(
-            id=f"backup.bucket.{part}",
+            id=f"vault.bucket.{part}",
             subject=f"{self.name}: bucket {self.bucket}",
             status=status,
             summary=summary,

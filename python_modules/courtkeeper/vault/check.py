@@ -1,7 +1,7 @@
 """Every finding about a vault's backups that can be had without reading them.
 
 What `courtkeeper check backups` shows: is there a young backup of everything in every place, is it about as
-large as ever, was one of them ever proven, what of it is broken or forged, what stands in the way of retention,
+large as ever, was one of them ever proven, what is broken or forged, what stands in the way of retention,
 and are the places themselves safe. Cheap: a listing, the manifests, and a few questions to each place.
 """
 

@@ -11,6 +11,7 @@ is never removed: it is in doubt, and a person decides.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,10 +22,12 @@ from courtkeeper.findings import Finding, Result, Status
 from courtkeeper.vault import catalog, places, problems, retention, retention_findings
 from courtkeeper.vault import manifest as manifests
 from courtkeeper.vault.catalog import Backup, Catalog, Problem
-from courtkeeper.vault.destinations import Destination, DestinationError
+from courtkeeper.vault.destinations import Destination, DestinationError, destination
 from courtkeeper.vault.findings import sized
+from courtkeeper.vault.lock import alone
 from courtkeeper.vault.policy import VaultPolicy
 from courtkeeper.vault.retention import Candidate, Plan
+from courtkeeper.vault.settings import VaultSettings
 
 Trace = Callable[[str], object]
 
@@ -52,6 +55,28 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     removals: tuple[Removal, ...]
 
 
+def prune_vault(
+    settings: VaultSettings,
+    policy: VaultPolicy,
+    *,
+    now: datetime,
+    check: bool = False,
+    progress: Callable[[int, int, str], None] = lambda _done, _total, _text: None,
+) -> Result:
+    """Prune the vault of some settings. Raises BusyError where a backup or another prune is at work."""
+    destinations = [destination(entry) for entry in settings.destinations]
+    with contextlib.nullcontext() if check else alone(settings):
+        return prune(
+            settings.name,
+            destinations,
+            policy,
+            now=now,
+            signers=settings.signers,
+            check=check,
+            progress=progress,
+        )
+
+
 def prune(
     vault: str,
     destinations: Sequence[Destination],
@@ -70,13 +95,12 @@ def prune(
     findings = [finding for place in planned for finding in _remarks(vault, place)]
     findings += problems.unreachable(seen)
     by_name = {destination.name: destination for destination in destinations}
-    work = [(place, by_name[place.destination]) for place in planned]
     leftovers = {name: _leftovers(seen, by_name[name], policy, now) for name in seen.reached}
     done: list[Removal] = []
     actions: list[str] = []
     total = sum(len(place.removals) for place in planned) + sum(map(len, leftovers.values()))
     for name in seen.reached:
-        mine = [place for place, destination in work if destination.name == name]
+        mine = [place for place in planned if place.destination == name]
         if check:
             removed = [each for place in mine for each in place.removals] + leftovers[name]
             findings.append(_summary(vault, name, mine, removed, check=True))
