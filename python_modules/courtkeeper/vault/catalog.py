@@ -82,7 +82,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
-    """`backups`, the newest first, and what is wrong where. `reached`: the destinations that could be listed."""
+    """`backups`, the newest first, and what is wrong where. `reached`: destinations that could be listed."""
 
     backups: tuple[Backup, ...]
     problems: tuple[Problem, ...]
@@ -180,12 +180,11 @@ def _adopt(
     try:
         file = content(destination, prefix + manifests.NAME, manifests.MAX_BYTES)
         manifest = manifests.read(file, where, signers)
-        if manifest.prefix != prefix:
-            raise ManifestError(
-                f"the manifest {where} is that of {manifest.prefix}: it was put there by somebody"
-            )
     except ManifestError as error:
         problem("manifest", str(error))
+        return
+    if manifest.prefix != prefix:
+        problem("manifest", f"the manifest {where} is that of {manifest.prefix}: somebody put it there")
         return
     if wrong := _wrong_parts(manifest, seen):
         problem("parts", f"{prefix} on {destination.name} is not whole: {wrong}")

@@ -48,7 +48,7 @@ def copy_backup(manifest: Manifest, file: bytes, source: Destination, target: De
 def tried(
     work: Callable[[], None], attempts: int, pause: Callable[[float], None] = time.sleep
 ) -> DestinationError | None:
-    """Do `work` up to `attempts` times, with pauses that double; return the last error, or None when it is done."""
+    """Do `work` up to `attempts` times, with pauses that double; return the last error, None if done."""
     error: DestinationError | None = None
     for attempt in range(attempts):
         if attempt:

@@ -46,11 +46,11 @@ def source_failed(source: str, error: CourtkeeperError) -> Finding:
     )
 
 
-def destination_failed(entry: Destination, error: DestinationError, consequence: str) -> Finding:
+def destination_failed(entry: Destination, source: str, error: DestinationError, consequence: str) -> Finding:
     """Say that a destination does not have what the others may have."""
     return Finding(
         id="vault.destination.failed",
-        subject=entry.name,
+        subject=f"{entry.name}/{source}",
         status=Status.CRIT,
         observed=error.why,
         summary=f"{error}: {consequence}.",
@@ -58,15 +58,15 @@ def destination_failed(entry: Destination, error: DestinationError, consequence:
     )
 
 
-def destination_caught_up(entry: Destination, first: DestinationError, good: Destination) -> Finding:
+def destination_late(entry: Destination, source: str, first: DestinationError) -> Finding:
     """Say that a destination failed at first and has its copy now."""
     return Finding(
         id="vault.destination.late",
-        subject=entry.name,
+        subject=f"{entry.name}/{source}",
         status=Status.WARN,
         observed=first.why,
-        summary=f"{first}; it got its copy afterwards from {good.name}.",
-        applied=f"copied from {good.name}",
+        summary=f"{first}; it got its copy of {source} afterwards, from another.",
+        applied="copied from a good destination",
         fix="see why it failed at first",
     )
 

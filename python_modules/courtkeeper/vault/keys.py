@@ -18,7 +18,10 @@ _SIGNING = "COURTKEEPER-SIGNING-KEY-"
 
 
 def identities(path: str) -> list[x25519.Identity]:
-    """Return the identities in a file as `age-keygen` writes it. Raises ConfigurationError, also where others may read it."""
+    """Return the identities in a file as `age-keygen` writes it.
+
+    Raises ConfigurationError, also where others may read it.
+    """
     found = []
     for line in _private_lines(path, "identity_file"):
         try:

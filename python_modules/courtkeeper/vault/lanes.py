@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from courtkeeper.vault.destinations.base import Destination, DestinationError, Upload
 
@@ -126,7 +126,10 @@ class Lanes:
         self._lanes = [Lane(destination, key, expected) for destination in destinations]
 
     def send(self, chunk: bytes) -> None:
-        """Hand a chunk to all; wait for who is slow, but not for ever. Raises DestinationError when none is left."""
+        """Hand a chunk to all; wait for who is slow, but not for ever.
+
+        Raises DestinationError when none is left.
+        """
         for lane in self._lanes:
             while lane.alive and not lane.offer(chunk, 0.5):
                 others = [other for other in self._lanes if other is not lane and other.alive]
@@ -183,6 +186,3 @@ def unexpected(name: str, error: Exception) -> DestinationError:
     return DestinationError(
         f"destination {name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     )
-
-
-Progress = Callable[[int], None]

@@ -97,7 +97,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
 
     `software` are versions (`courtkeeper`, `pg_dump`, …), `server` what the source said of itself,
     `recovery_settings` those of its settings that a restore needs, `notes` sentences for who restores.
-    `duration_s` is by the monotonic clock. `resealed_from` is the backup that this is a copy of, for other keys.
+    `duration_s` is by the monotonic clock. `resealed_from`: the backup that this copies, for other keys.
     """
 
     format: Literal["courtkeeper-backup"] = "courtkeeper-backup"
@@ -184,7 +184,7 @@ def write(manifest: Manifest, key: Ed25519PrivateKey | None = None) -> bytes:
 
 
 def read(file: bytes, where: str, signers: Collection[str] = ()) -> Manifest:
-    """Return the manifest in a file that lies at `where`. Raises ManifestError, naming it, unless all is right.
+    """Return the manifest in a file that lies at `where`. Raises ManifestError, naming it, if not all is right.
 
     `signers`: public keys, of which one has to have signed it; empty: its digest has to do.
     """

@@ -132,7 +132,7 @@ class _Reading:
             time.sleep(ahead)
 
     def finish(self) -> None:
-        for chunk in self._chunker.finish():
+        for chunk in self._chunker.finish():  # type: ignore[no-untyped-call]
             self._queue.put(chunk)
         self._queue.end()
         self._progress(self.size)

@@ -130,6 +130,7 @@ class FilesSource(
 
     `paths` are absolute, `exclude` are shell patterns of absolute paths (`*/cache/*`), `volumes` are names
     of Docker volumes. `one_file_system`: what is mounted below a path stays out.
+    `growing`: files are expected to grow while they are read, as logs do, and are not named for that.
     """
 
     name: str
@@ -137,6 +138,7 @@ class FilesSource(
     volumes: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     one_file_system: bool = True
+    growing: bool = False
 
 
 SourceSettings = PostgresSource | RedisSource | FilesSource
@@ -162,8 +164,8 @@ class VaultSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One vault. `recipients` are age's public keys (`age1…`): each of them alone opens every backup.
 
     `identity_file` holds private keys; a backup needs none, a restore does. `signing_key_file` (made by
-    `courtkeeper vault keys`) signs manifests, and `signers` are the public keys whose signatures count: where there
-    are any, a manifest without one is refused. `state_directory` holds locks and progress between runs.
+    `courtkeeper vault keys`) signs manifests, and `signers` are the public keys whose signatures count: where
+    there are any, a manifest without one is refused. `state_directory` holds locks and progress between runs.
     `policy` is of retention and verification, which have their own settings.
     """
 
@@ -271,7 +273,7 @@ def _names(key: str, names: list[str]) -> None:
 def _name(key: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"{key} is {name!r}: use small letters, digits, '-', '_' and '.', at most 63, a letter or digit first"
+            f"{key} is {name!r}: use small letters, digits, '-', '_' and '.', at most 63, and no sign first"
         )
 
 

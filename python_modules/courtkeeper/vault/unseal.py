@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import IO, cast
 
 import pyrage
 import zstandard
@@ -174,7 +175,9 @@ def _expand(queue: ByteQueue, part: Part, write: Write, where: str, progress: Pr
     digest, size = hashlib.sha256(), 0
     try:
         # Read in pieces: a small chunk of zeros may be gigabytes.
-        with zstandard.ZstdDecompressor().stream_reader(queue, read_size=_GATHER, closefd=False) as expanding:
+        with zstandard.ZstdDecompressor().stream_reader(
+            cast("IO[bytes]", queue), read_size=_GATHER, closefd=False
+        ) as expanding:
             while plain := expanding.read(_PIECE):
                 digest.update(plain)
                 size += len(plain)

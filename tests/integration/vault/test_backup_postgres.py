@@ -23,7 +23,8 @@ def filled(postgres: Server, database_dsn: str) -> str:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(
             "CREATE TABLE sample AS SELECT n, md5(n::text) AS text, now() AS at, n / 7.0 AS number, "
-            "jsonb_build_object('n', n) AS document, '\\x00ff'::bytea AS bytes FROM generate_series(1, 5000) n"
+            "jsonb_build_object('n', n) AS document, '\\x00ff'::bytea AS bytes "
+            "FROM generate_series(1, 5000) n"
         )
         connection.execute("CREATE TABLE unhashable (value json, place point)")
         connection.execute("""INSERT INTO unhashable VALUES ('{"a": 1}', '(1,2)')""")
@@ -90,7 +91,9 @@ def test_the_plain_tools_open_it(one: Vault) -> None:
     part = next(part for part in taken.manifest.parts if part.kind == "pg_dump")
     sealed = one.home / "local" / taken.prefix / part.name
     opened = subprocess.run(
-        f"age -d -i '{one.identity_file}' '{sealed}' | zstd -dc", shell=True, capture_output=True, check=True
+        ["bash", "-c", 'age -d -i "$0" "$1" | zstd -dc', one.identity_file, sealed],
+        capture_output=True,
+        check=True,
     )
     assert opened.stdout == one.plain(taken, part.name)
     assert opened.stdout.startswith(b"PGDMP")

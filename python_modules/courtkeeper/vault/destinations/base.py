@@ -31,7 +31,7 @@ class MissingError(DestinationError):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """One object: its key (`nba/database/20260212T060000Z-1a2b3c4d/manifest.json`), bytes, and when it was put."""
+    """One object: key (`nba/database/<id>/manifest.json`), size in bytes, and when it was put."""
 
     key: str
     size: int
@@ -94,7 +94,7 @@ class Destination(Protocol):
 
 
 def content(destination: Destination, key: str, most: int) -> bytes:
-    """Return a whole small object. Raises DestinationError (`damaged`) where it has more than `most` bytes."""
+    """Return a whole small object. Raises DestinationError (`damaged`) if it has more than `most` bytes."""
     found = bytearray()
     for chunk in destination.read(key):
         found += chunk

@@ -26,7 +26,7 @@ def _nothing() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Step:
-    """One part to be: `produce` writes its plain bytes, and `describe`, called after it, the rest of its Part.
+    """One part to be: `produce` writes its plain bytes, `describe`, called after it, the rest of its Part.
 
     `name` is the object's (`nba.dump.zst.age`), `expected` about how many plain bytes there are (0: unknown).
     Either raises SourceError where the part is not good.

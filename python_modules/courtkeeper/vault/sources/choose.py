@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from courtkeeper.vault.settings import FilesSource, PostgresSource, SourceSettings
+from courtkeeper.vault.settings import FilesSource, Kind, PostgresSource, SourceSettings
 from courtkeeper.vault.sources.base import Source
 
 
@@ -21,6 +21,8 @@ def source(settings: SourceSettings) -> Source:
     return RedisServer(settings)
 
 
-def kind(settings: SourceSettings) -> str:
+def kind(settings: SourceSettings) -> Kind:
     """Return the word by which settings name the kind of a source."""
-    return str(settings.__struct_config__.tag)
+    if isinstance(settings, PostgresSource):
+        return "postgres"
+    return "files" if isinstance(settings, FilesSource) else "redis"

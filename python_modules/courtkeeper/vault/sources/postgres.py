@@ -108,7 +108,8 @@ class _Session:
     def _globals(self, write: Write) -> None:
         program = programs.found("pg_dumpall", self._settings.bin_directory)
         command = [
-            program, "--globals-only", "--no-password", f"--database={_conninfo(self._settings, self._settings.database)}",
+            str(program), "--globals-only", "--no-password",
+            f"--database={_conninfo(self._settings, self._settings.database)}",
             f"--lock-wait-timeout={round(self._settings.lock_timeout_s * 1000)}",
         ]  # fmt: skip
         if not self._may_read_passwords():
@@ -168,7 +169,7 @@ class _Dump:
             if self._settings.checksums:
                 measuring.start()
             command = [
-                program, "--format=custom", "--compress=0", "--no-password", f"--snapshot={snapshot}",
+                str(program), "--format=custom", "--compress=0", "--no-password", f"--snapshot={snapshot}",
                 f"--lock-wait-timeout={round(self._settings.lock_timeout_s * 1000)}",
                 f"--dbname={_conninfo(self._settings, self._database)}",
             ]  # fmt: skip

@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.vault.pipe import CHUNK, Write
@@ -58,12 +59,13 @@ def stream(command: Sequence[str | Path], environment: Mapping[str, str], write:
         except OSError as error:
             raise SourceError(f"{command[0]} cannot be run: {error.strerror}") from error
         said.started()
-        assert process.stdout is not None
         try:
-            _pumped(process.stdout.fileno(), write)
+            if process.stdout is not None:
+                _pumped(process.stdout.fileno(), write)
             code = process.wait()
         finally:
-            process.stdout.close()
+            if process.stdout is not None:
+                process.stdout.close()
             _ended(process)
     if code != 0:
         how = f"was killed by signal {-code}" if code < 0 else f"failed ({code})"
@@ -99,7 +101,7 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
 class _Said:
     """The last words of a program, read by a thread so that it never waits for us to listen."""
 
-    def __enter__(self) -> _Said:
+    def __enter__(self) -> Self:
         self._read, self.end = os.pipe()
         self._tail = bytearray()
         self._thread = threading.Thread(target=self._listen, daemon=True)
