@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from courtkeeper.findings import CourtkeeperError, Result
 from courtkeeper.vault import findings, keys, recipients
 from courtkeeper.vault.context import Clock, Context, Progress, Trace
 from courtkeeper.vault.destinations import DestinationError, destination
+from courtkeeper.vault.lock import BusyError, alone
 from courtkeeper.vault.manifest import Manifest
 from courtkeeper.vault.settings import SourceSettings, VaultSettings
 from courtkeeper.vault.single import take
@@ -20,10 +18,6 @@ from courtkeeper.vault.sources import choose
 
 # Older half-written objects belong to nobody: no backup takes so long.
 _SWEEP_AFTER_S = 2 * 86400.0
-
-
-class BusyError(CourtkeeperError):
-    """Another backup of the same vault is at work."""
 
 
 def backup(
@@ -53,7 +47,7 @@ def backup(
     )
     if check_mode:
         return _planned(context, chosen)
-    with _alone(settings):
+    with alone(settings):
         trace("locked")
         return _done(context, chosen)
 
@@ -135,23 +129,6 @@ def _sum_up(
         for manifest in written
     ]
     result.msg = f"backed up {len(written)} of {len(chosen)} sources in {took_s:.1f} s"
-
-
-@contextlib.contextmanager
-def _alone(settings: VaultSettings) -> Iterator[None]:
-    """Hold the vault's lock, which ends with us however we end. Raises BusyError if somebody has it."""
-    if not settings.state_directory:
-        yield
-        return
-    path = Path(settings.state_directory, f"{settings.name}.lock")
-    with path.open("a") as stream:
-        try:
-            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(
-                f"another backup of the vault {settings.name} is at work (it holds {path}): wait for its end"
-            ) from None
-        yield
 
 
 __all__ = ["BusyError", "backup"]
