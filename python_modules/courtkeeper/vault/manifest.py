@@ -184,7 +184,7 @@ def write(manifest: Manifest, key: Ed25519PrivateKey | None = None) -> bytes:
 
 
 def read(file: bytes, where: str, signers: Collection[str] = ()) -> Manifest:
-    """Return the manifest in a file that lies at `where`. Raises ManifestError, naming it, if not all is right.
+    """Return the manifest in a file that lies at `where`. Raises ManifestError, naming it, if it is not right.
 
     `signers`: public keys, of which one has to have signed it; empty: its digest has to do.
     """

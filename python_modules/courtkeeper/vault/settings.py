@@ -162,6 +162,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class VaultSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One vault. `recipients` are age's public keys (`age1…`): each of them alone opens every backup.
+    `recipients_file` holds more of them, one a line, as `age -R` reads it.
 
     `identity_file` holds private keys; a backup needs none, a restore does. `signing_key_file` (made by
     `courtkeeper vault keys`) signs manifests, and `signers` are the public keys whose signatures count: where
@@ -171,6 +172,7 @@ class VaultSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     name: str
     recipients: tuple[str, ...] = ()
+    recipients_file: str = ""
     destinations: tuple[DestinationSettings, ...]
     sources: tuple[SourceSettings, ...] = ()
     identity_file: str = ""
@@ -197,10 +199,10 @@ def vault_from(given: Mapping[str, Any], *, sealing: bool = True) -> VaultSettin
     """
     settings = converted(given, VaultSettings)
     _name("name", settings.name)
-    if sealing and not settings.recipients:
-        raise ConfigurationError("recipients is empty: give at least one public key (age1…)")
     for number, key in enumerate(settings.recipients):
         recipients.require(f"recipients[{number}]", key)
+    if sealing:
+        settings = _with_recipients(settings)
     if not settings.destinations:
         raise ConfigurationError("destinations is empty: give at least one")
     _names("destinations", [entry.name for entry in settings.destinations])
@@ -216,6 +218,15 @@ def vault_from(given: Mapping[str, Any], *, sealing: bool = True) -> VaultSettin
     within("pace.attempts", settings.pace.attempts, 1, 20)
     usable_directory("state_directory", settings.state_directory)
     return settings
+
+
+def _with_recipients(settings: VaultSettings) -> VaultSettings:
+    """Return the settings with the file's recipients among them. Raises ConfigurationError where none are."""
+    more = recipients.in_file(settings.recipients_file) if settings.recipients_file else []
+    every = tuple(dict.fromkeys([*settings.recipients, *more]))
+    if not every:
+        raise ConfigurationError("recipients is empty: give at least one public key (age1…)")
+    return msgspec.structs.replace(settings, recipients=every)
 
 
 def _check_destination(key: str, entry: DestinationSettings) -> None:
