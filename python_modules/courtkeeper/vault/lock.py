@@ -16,20 +16,22 @@ class BusyError(CourtkeeperError):
 
 
 @contextlib.contextmanager
-def alone(settings: VaultSettings) -> Iterator[None]:
+def alone(settings: VaultSettings, work: str = "") -> Iterator[None]:
     """Hold the vault's lock, which ends with us however we end. Raises BusyError if somebody has it.
 
-    Without a state directory there is no lock.
+    `work`: a lock of its own, for what only reads the vault (`drill`). Without a state directory there is
+    no lock.
     """
     if not settings.state_directory:
         yield
         return
-    path = Path(settings.state_directory, f"{settings.name}.lock")
+    path = Path(settings.state_directory, f"{settings.name}{work and f'.{work}'}.lock")
     with path.open("a") as stream:
         try:
             fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(
-                f"another run on the vault {settings.name} is at work (it holds {path}): wait for its end"
+                f"another {work or 'run'} on the vault {settings.name} is at work (it holds {path}): "
+                "wait for its end"
             ) from None
         yield

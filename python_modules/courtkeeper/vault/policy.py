@@ -10,6 +10,8 @@ import msgspec
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.settings import converted, within
 from courtkeeper.vault import retention
+from courtkeeper.vault.drill import policy as drills
+from courtkeeper.vault.drill.policy import DrillPolicy
 from courtkeeper.vault.retention import Policy
 
 
@@ -40,10 +42,14 @@ class VerifyPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class VaultPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`retention` by the planner, `verify` as above; what a killed run left goes after `leftovers_hours`."""
+    """`retention` by the planner, `verify` as above; what a killed run left goes after `leftovers_hours`.
+
+    `drill`: how backups are proven, and the agreed limits.
+    """
 
     retention: Policy = Policy()
     verify: VerifyPolicy = VerifyPolicy()
+    drill: DrillPolicy = DrillPolicy()
     leftovers_hours: float = 48.0
 
     @property
@@ -57,6 +63,7 @@ def policy_from(given: Mapping[str, Any]) -> VaultPolicy:
     """Return the policy of a mapping. Raises ConfigurationError that names the key."""
     policy = converted(given, VaultPolicy, "policy.")
     retention.checked(policy.retention, "policy.retention.")
+    drills.checked(policy.drill, "policy.drill.")
     within("policy.leftovers_hours", policy.leftovers_hours, 1, 24 * 365)
     verify = policy.verify
     for name, least, most in (

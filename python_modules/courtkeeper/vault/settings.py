@@ -71,7 +71,8 @@ class PostgresSource(
 
     `bin_directory` has pg_dump and pg_dumpall (empty: PATH). `database` is the one to connect to first.
     `globals`: roles and tablespaces too, for which the role has to be a superuser. `checksums`: rows and a
-    checksum of every table, in the dump's own snapshot.
+    checksum of every table, in the dump's own snapshot. `heartbeat`: the time is written to the table
+    `courtkeeper.heartbeat` of each database first, by which a drill measures what would be lost.
     """
 
     name: str
@@ -85,6 +86,7 @@ class PostgresSource(
     bin_directory: str = ""
     globals: bool = True
     checksums: bool = True
+    heartbeat: bool = False
     lock_timeout_s: float = 30.0
 
     def at(self, database: str) -> DatabaseSettings:

@@ -41,9 +41,24 @@ SELECT name, setting FROM pg_settings WHERE name IN (
 _OF_DATABASE = """
 SELECT pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype,
        to_jsonb(d) ->> 'datlocprovider' AS provider, to_jsonb(d) ->> 'datcollversion' AS collation_version,
+       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale,
+       datconnlimit::text AS connection_limit,
+       (SELECT jsonb_agg(jsonb_build_array(CASE a.grantee WHEN 0 THEN '' ELSE pg_get_userbyid(a.grantee) END,
+                                           a.privilege_type, a.is_grantable) ORDER BY 1)::text
+          FROM aclexplode(coalesce(datacl, acldefault('d', datdba))) a) AS grants,
+       (SELECT jsonb_agg(jsonb_build_array(CASE s.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(s.setrole) END,
+                                           s.setconfig) ORDER BY s.setrole)::text
+          FROM pg_db_role_setting s WHERE s.setdatabase = d.oid) AS settings,
        pg_get_userbyid(datdba) AS owner, pg_database_size(oid)::text AS size
   FROM pg_database d WHERE datname = current_database()
 """
+
+_HEARTBEAT = (
+    "CREATE SCHEMA IF NOT EXISTS courtkeeper",
+    "CREATE TABLE IF NOT EXISTS courtkeeper.heartbeat (name text PRIMARY KEY, beat_at timestamptz NOT NULL)",
+    "INSERT INTO courtkeeper.heartbeat VALUES ('backup', clock_timestamp()) "
+    "ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at",
+)
 
 
 class PostgresServer:
@@ -148,6 +163,7 @@ class _Dump:
 
     def expected(self) -> int:
         """Note what a restore of the database has to know, and return about how large it is."""
+        self._beat()
         with _connected(self._settings, self._database) as connection:
             cursor = connection.execute(_OF_DATABASE)
             names = [column.name for column in cursor.description or ()]
@@ -160,6 +176,25 @@ class _Dump:
             ):
                 self._facts.recovery_settings[f"database.{self._database}.extension.{name}"] = str(version)
         return size
+
+    def _beat(self) -> None:
+        """Write the time into the database. A server that cannot be written to has none: a drill says so."""
+        if not self._settings.heartbeat:
+            return
+        try:
+            with _connected(self._settings, self._database) as connection:
+                for statement in _HEARTBEAT:
+                    connection.execute(statement)
+        except SourceError as error:
+            self._facts.findings.append(
+                Finding(
+                    id="vault.heartbeat",
+                    subject=f"{self._settings.name}/{self._database}",
+                    status=Status.WARN,
+                    summary=f"No heartbeat could be written: {error}",
+                    fix="let the role write to the schema courtkeeper, or say heartbeat: false",
+                )
+            )
 
     def produce(self, write: Write) -> None:
         """Dump, and measure the tables meanwhile, in the same snapshot."""
