@@ -15,14 +15,16 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 from pyrage import x25519
 
-from courtkeeper.findings import Finding, Result, Status, worst
+from courtkeeper.findings import ConfigurationError, Finding, Result, Status, worst
 from courtkeeper.vault import catalog, freshness, keys, places, problems, reading, trend
 from courtkeeper.vault import manifest as manifests
 from courtkeeper.vault.catalog import Backup, Catalog
+from courtkeeper.vault.check import of_places
 from courtkeeper.vault.destinations import Destination, DestinationError, destination
 from courtkeeper.vault.destinations.base import content
 from courtkeeper.vault.findings import sized
@@ -56,14 +58,15 @@ def verify(
 ) -> Result:
     """Look at every destination of a vault; with `backup_id` read that one backup whole, wherever it is.
 
-    With `check` nothing is marked. Raises ConfigurationError for settings that cannot be (an identity file
-    that others may read). What a destination does wrong is a finding, and hides no other destination.
+    With `check` nothing is marked. What a destination or an identity file does wrong is a finding, and hides
+    nothing else.
     """
     begun = time.monotonic()
     destinations = [destination(entry) for entry in settings.destinations]
-    identities = keys.identities(settings.identity_file) if settings.identity_file else []
+    identities, findings = _identities(settings)
     seen = catalog.load(settings.name, destinations, signers=settings.signers)
-    findings = list(problems.findings(seen, leftovers_hours=policy.leftovers_hours, now=now))
+    findings += list(problems.findings(seen, leftovers_hours=policy.leftovers_hours, now=now))
+    findings += of_places(settings, policy, seen, destinations)
     declared = [source.name for source in settings.sources]
     findings += freshness.findings(settings.name, declared, seen, policy.verify, now)
     for source in declared:
@@ -97,6 +100,23 @@ def verify(
         },
         msg=_sentence(findings, looked, len(reached), len(destinations)),
     )
+
+
+def _identities(settings: VaultSettings) -> tuple[list[x25519.Identity], list[Finding]]:
+    """Return the identities at hand; a file that cannot be used is a finding."""
+    if not settings.identity_file:
+        return [], []
+    try:
+        return keys.identities(settings.identity_file), []
+    except ConfigurationError as error:
+        finding = Finding(
+            id="vault.identity",
+            subject=settings.identity_file,
+            status=Status.CRIT if Path(settings.identity_file).exists() else Status.WARN,
+            summary=f"No archive is opened: {error}",
+            fix="mend the file, or take it out of the settings where it is kept elsewhere on purpose",
+        )
+        return [], [finding]
 
 
 class _Run:
