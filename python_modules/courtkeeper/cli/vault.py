@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from courtkeeper.cli import common
+from courtkeeper.cli import common, vault_keys
 from courtkeeper.findings import ConfigurationError, Result, Status, worst
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from courtkeeper.vault.settings import VaultSettings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(vault_keys.app, name="keys", help="Make keys, and seal backups anew for other ones.")
 
 VaultOption = Annotated[
     str,

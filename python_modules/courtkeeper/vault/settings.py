@@ -202,7 +202,7 @@ def vault_from(given: Mapping[str, Any], *, sealing: bool = True) -> VaultSettin
     for number, key in enumerate(settings.recipients):
         recipients.require(f"recipients[{number}]", key)
     if sealing:
-        settings = _with_recipients(settings)
+        settings = with_recipients(settings)
     if not settings.destinations:
         raise ConfigurationError("destinations is empty: give at least one")
     _names("destinations", [entry.name for entry in settings.destinations])
@@ -220,7 +220,7 @@ def vault_from(given: Mapping[str, Any], *, sealing: bool = True) -> VaultSettin
     return settings
 
 
-def _with_recipients(settings: VaultSettings) -> VaultSettings:
+def with_recipients(settings: VaultSettings) -> VaultSettings:
     """Return the settings with the file's recipients among them. Raises ConfigurationError where none are."""
     more = recipients.in_file(settings.recipients_file) if settings.recipients_file else []
     every = tuple(dict.fromkeys([*settings.recipients, *more]))
