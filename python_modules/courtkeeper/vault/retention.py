@@ -179,12 +179,12 @@ def _age(backup: Candidate) -> tuple[datetime, str]:
     return backup.taken_at, backup.id
 
 
-def _whole(backup: Candidate, known: Mapping[str, Candidate], above: frozenset[str] = frozenset()) -> bool:
+def _whole(backup: Candidate, known: Mapping[str, Candidate]) -> bool:
     """Tell whether a backup and all that it needs are there and good."""
-    if not backup.good or backup.id in above:
-        return False
-    chain = above | {backup.id}
-    return all(each in known and _whole(known[each], known, chain) for each in backup.needs)
+    return all(
+        known[each].good and all(need in known for need in known[each].needs)
+        for each in _closure([backup.id], known)
+    )
 
 
 def _future(backup: Candidate, now: datetime) -> bool:

@@ -163,6 +163,19 @@ def test_a_full_stays_while_a_kept_incremental_needs_it() -> None:
         gone.add(each)
 
 
+def test_incrementals_that_name_all_before_them_are_planned_at_once() -> None:
+    """As pgBackRest's `reference`: a walk down every way would not end."""
+    names = [f"{n:03}" for n in range(200)]
+    backups = [
+        Candidate(id=name, taken_at=NOW - (200 - n) * DAY, needs=tuple(names[:n]))
+        for n, name in enumerate(names)
+    ]
+    made = plan(backups, Policy(daily=1, weekly=0, monthly=0), now=NOW)
+    assert kept(made) == set(names)
+    backups[0] = msgspec.structs.replace(backups[0], good=False)
+    assert plan(backups, Policy(), now=NOW).remove == ()
+
+
 def test_an_incremental_whose_full_is_broken_is_no_good_backup() -> None:
     full = Candidate(id="full", taken_at=NOW - 3 * DAY, good=False)
     old = Candidate(id="old", taken_at=NOW - 9 * DAY)
