@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,17 +21,50 @@ def converted(given: Mapping[str, Any], kind: type[Struct], prefix: str = "") ->
     Raises ConfigurationError that names the key behind `prefix` (`database.`).
     """
     try:
-        return msgspec.convert(dict(given), kind, strict=False)
+        return msgspec.convert(dict(given), kind, strict=False, dec_hook=_as_it_is)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
-        name = prefix + where.strip("`").removeprefix("$").lstrip(".") or "the settings"
+        key = where.strip("`").removeprefix("$").lstrip(".")
+        name = (prefix + key).rstrip(".: ") or "the settings"
         raise ConfigurationError(f"{name} cannot be: {what[0].lower()}{what[1:]}") from error
+
+
+def _as_it_is(kind: type[Any], value: object) -> object:
+    """Make what msgspec does not know, such as a Path, by its own constructor."""
+    return kind(value)
 
 
 def within(name: str, value: float, least: float, most: float) -> None:
     """Raise ConfigurationError where a number is not from `least` to `most`."""
     if not least <= value <= most:
-        raise ConfigurationError(f"{name} is {value:g}: give a number from {least:g} to {most:g}")
+        raise ConfigurationError(f"{name} is {_plain(value)}: give a number from {least:g} to {most:g}")
+
+
+def _plain(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def known(what: str, given: Iterable[str], names: Iterable[str]) -> None:
+    """Raise ConfigurationError, with the nearest right name, where one of `given` is not in `names`."""
+    right = list(names)
+    for name in given:
+        if name not in right:
+            near = get_close_matches(name, right, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(right) or 'none'}"
+            raise ConfigurationError(f"there is no {what} {name!r}: {hint}")
+
+
+def limit_from(name: str, value: object) -> float:
+    """Return the limit of a check as a number. Raises ConfigurationError for what is none, or below 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ConfigurationError(f"the threshold {name} is {value!r}: give a number")
+    try:
+        number = float(value)
+    except ValueError:
+        raise ConfigurationError(f"the threshold {name} is {value!r}: give a number") from None
+    if not 0 <= number < float("inf"):
+        raise ConfigurationError(f"the threshold {name} is {value!r}: give a number from 0 on")
+    return number
 
 
 def usable_directory(name: str, directory: str) -> None:

@@ -11,7 +11,7 @@ from psycopg import errors
 
 from courtkeeper import database
 from courtkeeper.database import DatabaseSettings
-from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_severity
+from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_severity, counted
 from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.check import Check, Context
 from courtkeeper.postgres.server import Server
@@ -119,7 +119,7 @@ def _not_done(check: Check[Any], server: Server, error: psycopg.Error) -> Findin
     elif isinstance(error, errors.InsufficientPrivilege):
         # Who has the rights of pg_monitor lacks those on somebody's data (the role came with version 14).
         right = "pg_read_all_data" if server.monitor and server.version >= 14 else "pg_monitor"
-        status, fix = Status.SKIPPED, f'GRANT {right} TO "{server.role}"; -- or more'
+        status, fix = Status.SKIPPED, f"{server.grant(right)} -- or more"
     elif isinstance(error, psycopg.OperationalError):
         fix = "look into the server's log, mend what it says and check again"
     summary = f"{check.title.capitalize()} were not looked for: {why}."
@@ -145,16 +145,4 @@ def _sorted(result: Result) -> Result:
 
 def sentence(server: Server, findings: Sequence[Finding]) -> str:
     """Return one sentence on all findings."""
-    count = {status: sum(finding.status is status for finding in findings) for status in Status}
-    parts = [
-        f"{number} {word}"
-        for status, word in (
-            (Status.CRIT, "critical"),
-            (Status.WARN, "to look at"),
-            (Status.UNKNOWN, "unknown"),
-            (Status.SKIPPED, "not done"),
-            (Status.OK, "good"),
-        )
-        if (number := count[status])
-    ]
-    return f"{server.database} on Postgres {server.version}: {', '.join(parts) or 'nothing was asked'}."
+    return f"{server.database} on Postgres {server.version}: {counted(findings) or 'nothing was asked'}."
