@@ -52,9 +52,9 @@ def test_a_backup_from_keys_to_manifests(here: Checkout, tmp_path: Path) -> None
             content = path.read_bytes()
             assert not [name for name, secret in secrets.items() if secret.encode() in content], path
 
-    code, record = run(here, "-e", '{"vault_backup_sources": ["config"]}')
+    code, record = run(here, "-e", "vault_backup_sources=config")
     assert code == 0, record["message"]
     assert len(stored(here)) == 4
-    code, record = run(here, "-e", '{"vault_backup_sources": ["nothing"]}')
+    code, record = run(here, "-e", "vault_backup_sources=nothing")
     assert code == 2
     assert "has no source 'nothing'" in json.dumps(record)
