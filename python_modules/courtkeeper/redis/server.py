@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,6 +21,7 @@ from courtkeeper.findings import ConfigurationError, CourtkeeperError
 from courtkeeper.settings import converted, within
 
 Client = redis.Redis
+Command = tuple[str | bytes | int, ...]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -227,3 +229,94 @@ def _unreachable(settings: ServerSettings, error: errors.RedisError) -> Courtkee
 
 def _short(error: BaseException) -> str:
     return " ".join(str(error).split())[:160]
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of one server. `kind` is `redis` or `valkey`, `mode` `standalone`, `cluster` or `sentinel`.
+
+    `version` is the product's own, `api` the version of Redis whose commands it has (the same for Redis).
+    `config_file` is empty where it was started without one, so that CONFIG REWRITE cannot be.
+    """
+
+    kind: str
+    version: tuple[int, int, int]
+    api: tuple[int, int, int]
+    mode: str
+    role: str
+    config_file: str
+    run_id: str
+    uptime_s: int
+    loading: bool
+
+    @property
+    def title(self) -> str:
+        """`Valkey 9.1.0`, for messages."""
+        return f"{self.kind.capitalize()} {'.'.join(map(str, self.version))}"
+
+
+def facts(info: Mapping[str, str]) -> Server:
+    """Return what INFO says of a server. What it leaves out is empty or 0; nothing is raised."""
+    api = _version(info.get("redis_version", ""))
+    kind = "valkey" if "valkey_version" in info or info.get("server_name") == "valkey" else "redis"
+    role = info.get("role", "")
+    return Server(
+        kind=kind,
+        version=_version(info.get("valkey_version", "")) if kind == "valkey" else api,
+        api=api,
+        mode=info.get("server_mode", info.get("redis_mode", "")),
+        role="replica" if role == "slave" else role,
+        config_file=info.get("config_file", ""),
+        run_id=info.get("run_id", ""),
+        uptime_s=_whole(info.get("uptime_in_seconds", "")),
+        loading=info.get("loading", "0") != "0",
+    )
+
+
+def look(client: Client) -> Server:
+    """Ask the server what it is. Raises redis' errors; see `explained`."""
+    (reply,) = replies(client, [("INFO",)])
+    if isinstance(reply, errors.RedisError):
+        raise reply
+    return facts(parse_info(reply))
+
+
+def parse_info(reply: object) -> dict[str, str]:
+    """Return the fields of INFO, in all its sections, as they are; lines that are none are left out."""
+    text = reply.decode(errors="replace") if isinstance(reply, bytes) else ""
+    pairs = (line.partition(":") for line in text.split("\n") if not line.startswith("#"))
+    return {name: value.strip() for name, colon, value in pairs if colon}
+
+
+def replies(client: Client, commands: Sequence[Command]) -> list[Any]:
+    """Send `commands` in one go and return their replies as the server gives them: bytes, numbers, lists.
+
+    A refusal stands in its command's place as a ResponseError. Neither parsed nor tried again, which costs
+    a third of a pipeline of the client. Keep `commands` short: the server does them without a pause.
+    Raises redis' ConnectionError or TimeoutError where the server is lost.
+    """
+    connection: Any = client.connection
+    if connection is None:
+        raise errors.ConnectionError("the connection is closed")
+    try:
+        connection.send_packed_command(connection.pack_commands(commands))
+        return [_reply(connection) for _ in commands]
+    except BaseException:
+        connection.disconnect()  # what is still to come would be taken for the answer to something else
+        raise
+
+
+def _reply(connection: Any) -> Any:  # noqa: ANN401 - as the server answers
+    try:
+        return connection.read_response()
+    except errors.ResponseError as error:
+        return error
+
+
+def _version(text: str) -> tuple[int, int, int]:
+    numbers = [_whole(part) for part in text.split(".")[:3]] + [0, 0, 0]
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _whole(text: str) -> int:
+    digits = re.match(r"[0-9]{1,18}", text)
+    return int(digits[0]) if digits else 0
