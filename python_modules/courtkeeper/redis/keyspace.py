@@ -74,7 +74,9 @@ class Pattern(msgspec.Struct, kw_only=True):
 class Keyspace(msgspec.Struct, frozen=True, kw_only=True):
     """A sample: `sampled` of `total` keys, all of them if `complete`; what is said of the rest is estimated.
 
-    `patterns` come with the most bytes first. `lookups` is what the sample itself added to keyspace_hits.
+    `patterns` come with the most bytes first. `idlest` are the keys without a time to live that nobody used
+    for longest, `hottest` those used most: one of them is empty, by the policy. `lookups` is what the sample
+    itself added to keyspace_hits.
     """
 
     sampled: int
@@ -82,9 +84,11 @@ class Keyspace(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     patterns: tuple[Pattern, ...]
     largest: tuple[Key, ...]
-    types: dict[str, int]
-    lookups: int
-    duration_s: float
+    idlest: tuple[Key, ...] = ()
+    hottest: tuple[Key, ...] = ()
+    types: dict[str, int] = msgspec.field(default_factory=dict)
+    lookups: int = 0
+    duration_s: float = 0.0
 
     @property
     def extent(self) -> str:
@@ -177,6 +181,8 @@ class _Sample:
         self._traceless = reply == b"OK"
         self._patterns: dict[tuple[int, str], Pattern] = {}
         self._largest: list[Key] = []
+        self._idlest: list[Key] = []
+        self._hottest: list[Key] = []
         self._types: dict[str, int] = {}
         self._lookups = 0
         self.sampled = 0
@@ -223,10 +229,11 @@ class _Sample:
         self.sampled += 1
         self._types[key.type] = self._types.get(key.type, 0) + 1
         _count(self._pattern(key), key)
-        if len(self._largest) < self._settings.largest or key.size > self._largest[-1].size:
-            self._largest.append(key)
-            self._largest.sort(key=lambda one: -one.size)
-            del self._largest[self._settings.largest :]
+        most = self._settings.largest
+        _keep(self._largest, key, most, lambda one: one.size)
+        if key.ttl_s is None:
+            _keep(self._idlest, key, most, lambda one: one.idle_s or 0)
+        _keep(self._hottest, key, most, lambda one: one.frequency or 0)
 
     def _pattern(self, key: Key) -> Pattern:
         name = pattern(key.name)
@@ -241,10 +248,20 @@ class _Sample:
             complete=complete,
             patterns=tuple(sorted(self._patterns.values(), key=lambda one: (-one.size, one.name))),
             largest=tuple(self._largest),
+            idlest=tuple(self._idlest),
+            hottest=tuple(self._hottest),
             types=self._types,
             lookups=self._lookups,
             duration_s=seconds,
         )
+
+
+def _keep(kept: list[Key], key: Key, most: int, measure: Callable[[Key], int]) -> None:
+    """Keep the `most` keys that measure most, with the first first; what measures 0 is not kept."""
+    if measure(key) and (len(kept) < most or measure(key) > measure(kept[-1])):
+        kept.append(key)
+        kept.sort(key=lambda one: -measure(one))
+        del kept[most:]
 
 
 def _count(found: Pattern, key: Key) -> None:

@@ -11,6 +11,7 @@ from redis import exceptions as errors
 from courtkeeper.findings import Finding, Status
 from courtkeeper.redis.parse import whole
 from courtkeeper.redis.server import Client, parse_info, replies
+from courtkeeper.redis.upkeep.said import finding
 from courtkeeper.redis.upkeep.settings import UpkeepSettings
 
 Info = Mapping[str, str]
@@ -38,16 +39,19 @@ def alert(info: Info, subject: str, settings: UpkeepSettings) -> Finding:
     if not limit:
         limit, of = whole(info.get("total_system_memory")), "the host's memory, as maxmemory is not set"
     if not limit:
-        return _finding("memory", subject, Status.UNKNOWN, "The server does not say how much memory it may use.")
+        return finding(
+            "memory", subject, Status.UNKNOWN, "The server does not say how much memory it may use."
+        )
     percent = used / limit * 100
     policy = info.get("maxmemory_policy", "noeviction")
     limits = ((Status.CRIT, settings.memory_crit_percent), (Status.WARN, settings.memory_warn_percent))
     status, threshold = next(
-        ((status, limit) for status, limit in limits if percent >= limit), (Status.OK, settings.memory_warn_percent)
+        ((status, limit) for status, limit in limits if percent >= limit),
+        (Status.OK, settings.memory_warn_percent),
     )
     then = "writes are refused" if policy == "noeviction" else f"keys are evicted ({policy})"
     end = f": at 100 % {then}" if status is not Status.OK else ""
-    return _finding(
+    return finding(
         "memory",
         subject,
         status,
@@ -75,17 +79,21 @@ def purge(
     info = _info(client)
     allocator = info.get("mem_allocator", "")
     if "jemalloc" not in allocator:
-        text = f"This server's allocator ({allocator or 'unknown'}) cannot be told to give memory back: it needs jemalloc."
-        return Purge(_finding("memory_purge", subject, Status.SKIPPED, text))
+        text = (
+            f"The allocator ({allocator or 'unknown'}) gives no memory back when told to: only jemalloc does."
+        )
+        return Purge(finding("memory_purge", subject, Status.SKIPPED, text))
     held, active = whole(info.get("allocator_resident")), whole(info.get("allocator_active"))
     idle = max(0, held - active)
     if idle <= settings.purge_over_mb * _MB or held <= active * settings.purge_over_ratio:
         text = f"The allocator holds {idle / _MB:,.1f} MB that nobody uses: not enough to purge."
-        return Purge(_finding("memory_purge", subject, Status.OK, text, observed=idle, unit="bytes"))
+        return Purge(finding("memory_purge", subject, Status.OK, text, observed=idle, unit="bytes"))
     action = f"MEMORY PURGE: the allocator holds {idle / _MB:,.1f} MB that nobody uses"
     if check_mode:
         text = f"The allocator holds {idle / _MB:,.1f} MB that nobody uses."
-        found = _finding("memory_purge", subject, Status.WARN, text, "MEMORY PURGE", observed=idle, unit="bytes")
+        found = finding(
+            "memory_purge", subject, Status.WARN, text, "MEMORY PURGE", observed=idle, unit="bytes"
+        )
         return Purge(found, 0, action)
     (answer,) = replies(client, [("MEMORY", "PURGE")])
     if isinstance(answer, errors.ResponseError):
@@ -108,10 +116,17 @@ def _purged(subject: str, held: int, after: int, action: str) -> Purge:
     if freed < _GAIN:
         text = f"MEMORY PURGE gave nothing back: the allocator held {sizes}."
         fix = "if fragmentation stays high, let the server restart in a quiet hour, or use activedefrag"
-        return Purge(_finding("memory_purge", subject, Status.WARN, text, fix, observed=held, unit="bytes"))
+        return Purge(finding("memory_purge", subject, Status.WARN, text, fix, observed=held, unit="bytes"))
     text = f"MEMORY PURGE gave {freed / _MB:,.1f} MB back: the allocator held {sizes}."
-    found = _finding(
-        "memory_purge", subject, Status.OK, text, observed=after, unit="bytes", applied="MEMORY PURGE"
+    found = finding(
+        "memory_purge",
+        subject,
+        Status.OK,
+        text,
+        observed=after,
+        unit="bytes",
+        applied="MEMORY PURGE",
+        undo="none needed",
     )
     return Purge(found, freed, action)
 
@@ -121,29 +136,3 @@ def _info(client: Client) -> Info:
     if isinstance(answer, errors.ResponseError):
         raise answer
     return parse_info(answer)
-
-
-def _finding(
-    name: str,
-    subject: str,
-    status: Status,
-    text: str,
-    fix: str = "",
-    *,
-    observed: float | None = None,
-    threshold: float | None = None,
-    unit: str = "",
-    applied: str = "",
-) -> Finding:
-    return Finding(
-        id=f"redis.upkeep.{name}",
-        subject=subject,
-        status=status,
-        summary=text,
-        fix=fix,
-        observed=observed,
-        threshold=threshold,
-        unit=unit,
-        applied=applied,
-        undo="none needed" if applied else "",
-    )

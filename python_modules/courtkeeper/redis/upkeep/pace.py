@@ -28,6 +28,10 @@ class PutOffError(Exception):
     """What is left has to wait for another run. The message says why, without a full stop."""
 
 
+class NoWritesError(PutOffError):
+    """The server takes no writes since it could not save its data."""
+
+
 class Pace:
     """How fast the upkeep may go.
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 from redis import exceptions as errors
 
-from courtkeeper.findings import Finding, Status
+from courtkeeper.findings import Status
 from courtkeeper.redis.parse import whole
 from courtkeeper.redis.server import Client, parse_info, replies
+from courtkeeper.redis.upkeep.said import Done, finding
 from courtkeeper.redis.upkeep.settings import UpkeepSettings
 
 Info = Mapping[str, str]
@@ -40,13 +41,6 @@ AOF_REWRITE = Work(
 SNAPSHOT = Work("snapshot", "snapshot", "BGSAVE", ("rdb_bgsave_in_progress",), "rdb_last_bgsave_status")
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of it: its finding, and what was done or, in check mode, would be (empty: nothing)."""
-
-    finding: Finding
-    action: str = ""
-
-
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """How the server's work is waited for, and where it writes to (empty: unknown)."""
 
@@ -60,7 +54,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     now: Callable[[], float] = time.time
 
 
-def aof_rewrite(client: Client, watch: Watch) -> Outcome:
+def aof_rewrite(client: Client, watch: Watch) -> Done:
     """Rewrite the append-only file where it has grown, and see how it ends. Raises redis' errors."""
     info = _settled(client, AOF_REWRITE, watch)
     if info.get("aof_enabled") != "1":
@@ -71,13 +65,15 @@ def aof_rewrite(client: Client, watch: Watch) -> Outcome:
     due = growth > told.aof_growth_percent and size > told.aof_least_mb * _MB
     failed = info.get(AOF_REWRITE.status) == "err"
     if not due and not failed:
-        text = f"The append-only file has {size / _MB:,.1f} MB, {max(0, size - base) / _MB:,.1f} MB of it new."
+        text = (
+            f"The append-only file has {size / _MB:,.1f} MB, {max(0, size - base) / _MB:,.1f} MB of it new."
+        )
         return _said(AOF_REWRITE, watch, Status.OK, text)
     why = f"it has {size / _MB:,.1f} MB, {min(growth, 1e6):,.0f} % more than after the last rewrite"
     return _work(client, AOF_REWRITE, watch, "the last one failed" if failed else why)
 
 
-def snapshot(client: Client, watch: Watch, save_points: str | None) -> Outcome:
+def snapshot(client: Client, watch: Watch, save_points: str | None) -> Done:
     """Save a snapshot where the server is to keep some and the last is old, and see how it ends.
 
     `save_points` is CONFIG GET save; None where it may not be read. A server without any is left alone: its
@@ -99,11 +95,13 @@ def snapshot(client: Client, watch: Watch, save_points: str | None) -> Outcome:
     return _work(client, SNAPSHOT, watch, "the last one failed" if failed else why)
 
 
-def _work(client: Client, work: Work, watch: Watch, why: str) -> Outcome:
+def _work(client: Client, work: Work, watch: Watch, why: str) -> Done:
     """Start it (in check mode only say so), wait for its end, and tell how it ended."""
     action = f"{work.command}: a new {work.title} ({why})"
     if watch.check_mode:
-        return _said(work, watch, Status.WARN, f"A new {work.title} is due: {why}.", work.command, action=action)
+        return _said(
+            work, watch, Status.WARN, f"A new {work.title} is due: {why}.", work.command, action=action
+        )
     began = watch.clock()
     (answer,) = replies(client, [(work.command,)])
     if isinstance(answer, errors.NoPermissionError):
@@ -118,7 +116,7 @@ def _work(client: Client, work: Work, watch: Watch, why: str) -> Outcome:
     if info.get(work.status) != "ok":
         return _failed(work, watch, f"failed after {took_s:.1f} s")
     fork_ms = whole(info.get("latest_fork_usec")) / 1000
-    text = f"A new {work.title} was due ({why}) and was written in {took_s:.1f} s; its fork took {fork_ms:.1f} ms."
+    text = f"A new {work.title} was due ({why}) and took {took_s:.1f} s; its fork took {fork_ms:.1f} ms."
     return _said(work, watch, Status.OK, text, applied=work.command, action=action)
 
 
@@ -142,7 +140,7 @@ def _running(info: Info, work: Work) -> bool:
     return any(info.get(name, "0") != "0" for name in work.running)
 
 
-def _failed(work: Work, watch: Watch, how: str) -> Outcome:
+def _failed(work: Work, watch: Watch, how: str) -> Done:
     where = watch.directory or "its directory (CONFIG GET dir)"
     return _said(
         work,
@@ -156,14 +154,14 @@ def _failed(work: Work, watch: Watch, how: str) -> Outcome:
 
 def _said(
     work: Work, watch: Watch, status: Status, text: str, fix: str = "", *, applied: str = "", action: str = ""
-) -> Outcome:
-    finding = Finding(
-        id=f"redis.upkeep.{work.name}",
-        subject=watch.subject,
-        status=status,
-        summary=text,
-        fix=fix,
+) -> Done:
+    found = finding(
+        work.name,
+        watch.subject,
+        status,
+        text,
+        fix,
         applied=applied,
         undo="none needed" if applied else "",
     )
-    return Outcome(finding, action)
+    return Done(found, action)

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from courtkeeper.redis.parse import whole
-from courtkeeper.redis.patterns import printable
 from courtkeeper.redis.upkeep.globs import Glob
 from courtkeeper.redis.upkeep.state import Reading
 
 Counters = Mapping[str, tuple[int, int]]
 
-# What an application counts is bounded, as what it writes there is not ours to trust.
-MOST_COUNTED = 200
-_LONGEST = 200
-
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked of a cache between two moments. `since` is a Unix time; None: since the counters began."""
+    """What was asked of a cache between two moments. `since` is a Unix time; None: since they were begun."""
 
     hits: int = 0
     misses: int = 0
@@ -35,30 +28,6 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     def share(self) -> float:
         """Hits of all requests, 0..1; 0 where there were none."""
         return self.hits / self.requests if self.requests else 0.0
-
-
-def counted(replies: Iterable[Any]) -> dict[str, tuple[int, int]]:
-    """Read HGETALL of the application's hashes: fields `hit:<pattern>` and `miss:<pattern>`, added up.
-
-    What is no such field or no number is left out; at most MOST_COUNTED patterns.
-    """
-    found: dict[str, list[int]] = {}
-    for reply in replies:
-        flat = reply if isinstance(reply, list) else []
-        for name, value in zip(flat[::2], flat[1::2], strict=False):
-            kind, colon, pattern = name.decode(errors="replace").partition(":") if _bytes(name) else ("", "", "")
-            if kind not in ("hit", "miss") or not colon or not 0 < len(pattern) <= _LONGEST:
-                continue
-            pattern = printable(pattern, _LONGEST)
-            if pattern not in found and len(found) >= MOST_COUNTED:
-                continue
-            pair = found.setdefault(pattern, [0, 0])
-            pair[kind == "miss"] += max(0, whole(value))
-    return {pattern: (hits, misses) for pattern, (hits, misses) in found.items()}
-
-
-def _bytes(value: object) -> bool:
-    return isinstance(value, bytes)
 
 
 def covered(counters: Counters, glob: Glob) -> tuple[int, int] | None:
@@ -112,10 +81,10 @@ def of_server(
 def estimated(keys: float, endless: float, asked: float, young: float, whole_cache: Rate) -> Rate | None:
     """Estimate the rate of a pattern that nobody counts, from a sample and the server's own counters.
 
-    `keys` are the pattern's, `asked` the share of all keys' use that falls to it (0..1), `young` its keys that
-    were filled in the time of `whole_cache`. A cache fills a key after a miss, so the keys filled are about
-    its misses, and the server's hits are spread by use. None where that cannot be said: keys without a time to
-    live (`endless`) do not tell when they were filled.
+    `keys` are the pattern's, `asked` the share of all keys' use that falls to it (0..1), `young` its keys
+    that were filled in the time of `whole_cache`. A cache fills a key after a miss, so the keys filled are
+    about its misses, and the server's hits are spread by use. None where that cannot be said: keys without a
+    time to live (`endless`) do not tell when they were filled.
     """
     if not keys or endless > keys / 2 or not whole_cache.requests:
         return None

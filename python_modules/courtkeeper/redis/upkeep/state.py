@@ -16,6 +16,7 @@ from courtkeeper.findings import CourtkeeperError
 
 # A reading is some 30 kB at most (200 patterns); a file that is larger is none of ours.
 _MOST_BYTES = 64 * 2**20
+_LAST_TIME = 253_402_300_799.0  # the year 9999, where the calendar ends
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +113,9 @@ def decoded(content: bytes) -> State | None:
         state = msgspec.json.decode(content, type=State)
     except (ValueError, RecursionError):
         return None
-    return state if state.version == 1 and state.cursor >= 0 else None
+    times = [reading.at for reading in state.readings] + list(state.removed.values())
+    sound = state.version == 1 and state.cursor >= 0 and all(0 <= at < _LAST_TIME for at in times)
+    return state if sound else None
 
 
 def _opened(path: Path, flags: int) -> int:

@@ -7,6 +7,7 @@ that a cluster's node serves its own slots, and whatever was done stays done whe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from redis import exceptions as errors
 from courtkeeper.redis.parse import whole
 from courtkeeper.redis.server import Client, Command, replies
 from courtkeeper.redis.upkeep.globs import Glob, first_match
-from courtkeeper.redis.upkeep.pace import Pace, PutOffError, busy
+from courtkeeper.redis.upkeep.pace import NoWritesError, Pace, busy
 from courtkeeper.redis.upkeep.settings import Declared
 
 # EXPIRE … NX, which leaves alone what got a time to live meanwhile.
@@ -54,7 +55,7 @@ class Walk(msgspec.Struct, kw_only=True):
 
 
 def go(walk: Walk, client: Client, pace: Pace, tell: Callable[[str], None] = lambda _text: None) -> None:
-    """Walk on to the end. Raises PutOffError where it has to stop, and redis' errors; `walk` says how far it is."""
+    """Walk on to the end; `walk` says how far. Raises PutOffError, where it stops, and redis' errors."""
     walk.whole = walk.whole and walk.cursor == 0
     walk.seen = {declared.pattern: walk.seen.get(declared.pattern, Seen()) for declared in walk.patterns}
     globs = [declared.glob for declared in walk.patterns]
@@ -112,15 +113,17 @@ def _each(
     left = keys
     while left:
         some, left = left[: pace.size], left[pace.size :]
-        for key, answer in zip(some, pace.batch(lambda some=some: _asked(client, some, command)), strict=True):  # type: ignore[misc]
+        commands = [command(key) for key in some]
+        answers = pace.batch(partial(_asked, client, commands))
+        for key, answer in zip(some, answers, strict=True):
             if isinstance(answer, errors.ResponseError) and busy(answer):
                 left.append(key)  # a script kept the server busy: once more, when it answers again
             else:
                 yield key, answer
 
 
-def _asked(client: Client, keys: list[bytes], command: Callable[[bytes], Command]) -> list[Any]:
-    return _checked(replies(client, [command(key) for key in keys]), leave_busy=True)
+def _asked(client: Client, commands: list[Command]) -> list[Any]:
+    return _checked(replies(client, commands), leave_busy=True)
 
 
 def _checked(answers: list[Any], *, leave_busy: bool = False) -> list[Any]:
@@ -132,7 +135,7 @@ def _checked(answers: list[Any], *, leave_busy: bool = False) -> list[Any]:
         if not isinstance(answer, errors.ResponseError) or isinstance(answer, errors.AskError):
             continue
         if str(answer).startswith("MISCONF"):
-            raise PutOffError("the server takes no writes since it could not save its data") from answer
+            raise NoWritesError("the server takes no writes since it could not save its data") from answer
         if not (leave_busy and busy(answer)):
             raise answer
     return answers
