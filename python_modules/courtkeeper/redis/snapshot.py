@@ -115,7 +115,7 @@ def take(
     keys = None
     if sample is not None:
         try:
-            keys = keyspace.take(client, sample, info, databases, tell=tell)
+            keys = keyspace.take(client, sample, info, answers.get("config", {}), databases, tell=tell)
         except errors.ResponseError as error:
             refused["keys"] = _refused(error, ("SCAN",), str(answers.get("user", "default")))
     return Snapshot(

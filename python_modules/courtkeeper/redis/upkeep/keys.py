@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from courtkeeper.findings import Finding, Status
-from courtkeeper.redis.keyspace import AGES_S, OTHER, Key, Keyspace, Pattern
-from courtkeeper.redis.patterns import printable
+from courtkeeper.redis.keyspace import AGES_S, Key, Keyspace, Pattern
+from courtkeeper.redis.patterns import OTHER, printable
 from courtkeeper.redis.upkeep.globs import Glob
 from courtkeeper.redis.upkeep.said import finding
 from courtkeeper.redis.upkeep.settings import UpkeepSettings
@@ -16,21 +16,43 @@ _DAY = AGES_S.index(86_400)
 _ENDS = ("within a minute", "within an hour", "within a day", "within a week", "within 30 days", "later")
 
 
-def findings(sample: Keyspace, database: int, settings: UpkeepSettings, subject: str) -> Iterator[Finding]:
-    """Yield what is to be said of single keys: `list_keys` of a kind at most, names shortened."""
-    most = settings.list_keys
-    big = [key for key in sample.largest if key.database == database and key.size >= settings.big_key_bytes]
-    hot = [key for key in sample.hottest if (key.frequency or 0) >= settings.hot_key_frequency]
-    idle = [key for key in sample.idlest if (key.idle_s or 0) >= settings.idle_key_s]
-    never = settings.never
-    for key in big[:most]:
-        yield _big(key, settings)
-    for key in [key for key in hot if key.database == database][:most]:
-        yield _hot(key, settings)
-    for key in _unprotected(idle, database, never)[:most]:
-        yield _idle(key, settings)
-    if not big and not hot and not idle:
-        yield finding("keys", subject, Status.OK, f"No key is big, hot or idle ({sample.extent} seen).")
+class Notable:
+    """The biggest, hottest and idlest of the keys that it is shown, `list_keys` of each; memory is bounded."""
+
+    def __init__(self, settings: UpkeepSettings) -> None:
+        self._settings, self._never = settings, settings.never
+        self.big: list[Key] = []
+        self.hot: list[Key] = []
+        self.idle: list[Key] = []
+
+    def see(self, key: Key) -> None:
+        """Look at one key. Idle keys that end by themselves, or that are to stay, are left out."""
+        told = self._settings
+        if key.size >= told.big_key_bytes:
+            self._keep(self.big, key, lambda one: one.size)
+        if (key.frequency or 0) >= told.hot_key_frequency:
+            self._keep(self.hot, key, lambda one: one.frequency or 0)
+        if (key.idle_s or 0) >= told.idle_key_s and key.ttl_s is None and not self._stays(key):
+            self._keep(self.idle, key, lambda one: one.idle_s or 0)
+
+    def findings(self, sample: Keyspace, subject: str) -> Iterator[Finding]:
+        """Yield what is to be said of single keys; names are shortened."""
+        yield from (_big(key, self._settings) for key in self.big)
+        yield from (_hot(key, self._settings) for key in self.hot)
+        yield from (_idle(key, self._settings) for key in self.idle)
+        if not self.big and not self.hot and not self.idle:
+            text = f"No key is big, hot or idle without end ({sample.extent} seen)."
+            yield finding("keys", subject, Status.OK, text)
+
+    def _stays(self, key: Key) -> bool:
+        return any(glob.matches(key.name) for glob in self._never)
+
+    def _keep(self, kept: list[Key], key: Key, by: Callable[[Key], int]) -> None:
+        most = self._settings.list_keys
+        if len(kept) < most or (kept and by(key) > by(kept[-1])):
+            kept.append(key)
+            kept.sort(key=by, reverse=True)
+            del kept[most:]
 
 
 def advice(
@@ -49,13 +71,6 @@ def advice(
     open_ended.sort(key=lambda found: -found.endless_size)
     for found in open_ended[: settings.list_keys]:
         yield _advised(sample, found)
-
-
-def _unprotected(keys: Iterable[Key], database: int, never: list[Glob]) -> list[Key]:
-    """Leave out what is meant to stay although nobody asks for it."""
-    return [
-        key for key in keys if key.database == database and not any(glob.matches(key.name) for glob in never)
-    ]
 
 
 def _advised(sample: Keyspace, found: Pattern) -> Finding:

@@ -99,6 +99,7 @@ class _Run:
         self.found: list[Judged] = []
         self.walk: walk.Walk | None = None
         self.sample: Keyspace | None = None
+        self.notable = keys.Notable(told)
         self.freed = 0
         self.expired = 0
         self.begun = False
@@ -183,12 +184,13 @@ class _Run:
             self.client,
             SampleSettings(
                 keys=self.told.sample_keys,
-                largest=max(50, self.told.list_keys),
                 pause_ratio=1 / self.told.share - 1,
                 budget_s=self.told.window_s / 4,
             ),
             self.info,
+            {},
             {self.database: here},
+            see=self.notable.see,
             pause=self.pace.pause,
         )
 
@@ -265,7 +267,7 @@ class _Run:
         if self.replica:
             self._say(judge.only_looked(self.info, self.subject))
         if self.sample and told.wants("keys"):
-            self.so_far.findings += keys.findings(self.sample, self.database, told, self.subject)
+            self.so_far.findings += self.notable.findings(self.sample, self.subject)
         if self.sample and told.wants("ttl"):
             ends = [one.glob for one in told.patterns if one.ttl_s]
             self.so_far.findings += keys.advice(self.sample, self.database, told, ends)
