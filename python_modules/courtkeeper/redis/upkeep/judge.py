@@ -10,6 +10,7 @@ import msgspec
 
 from courtkeeper.findings import Finding, Status
 from courtkeeper.redis.keyspace import AGES_S, Keyspace
+from courtkeeper.redis.upkeep.globs import Glob
 from courtkeeper.redis.upkeep.rates import Rate, estimated
 from courtkeeper.redis.upkeep.said import Done, finding
 from courtkeeper.redis.upkeep.settings import Declared, UpkeepSettings
@@ -47,28 +48,29 @@ def judged(declared: Declared, rate: Rate | None, settings: UpkeepSettings) -> J
 
 
 def guessed(
-    found: Judged, seen: Seen, sample: Keyspace | None, database: int, whole_cache: Rate, now: float
+    found: Judged, seen: Seen, sample: Keyspace | None, never: list[Glob], whole_cache: Rate, now: float
 ) -> Judged:
     """Return `found` with an estimate where nobody counts its pattern and something can be said."""
     if sample is None or not found.declared.ttl_s or "does not count" not in found.why:
         return found
     since = whole_cache.since
-    used = _use(sample, found.declared, database, now - since if since else None)
+    used = _use(sample, found.declared, never, now - since if since else None)
     rate = estimated(seen.keys, seen.endless, used, seen.young, whole_cache)
     if rate is None or not rate.requests:
         return found
     return msgspec.structs.replace(found, rate=rate, how="estimated")
 
 
-def _use(sample: Keyspace, declared: Declared, database: int, seconds: float | None) -> float:
-    """Return the share (0..1) of the sampled keys' use that falls to a pattern, in the last `seconds`."""
+def _use(sample: Keyspace, declared: Declared, never: list[Glob], seconds: float | None) -> float:
+    """Return the share (0..1) of the sampled keys' use that falls to a pattern, in the last `seconds`.
+
+    What is protected is no cache and is left out.
+    """
     steps = max(1, sum(edge <= seconds for edge in AGES_S)) if seconds is not None else len(AGES_S) + 1
     weights = [
-        (
-            found.frequency or sum(found.idle[:steps]),
-            found.database == database and declared.glob.covers(found.name),
-        )
+        (found.frequency or sum(found.idle[:steps]), declared.glob.covers(found.name))
         for found in sample.patterns
+        if not any(glob.covers(found.name) for glob in never)
     ]
     total = sum(weight for weight, _ in weights)
     return sum(weight for weight, ours in weights if ours) / total if total else 0.0

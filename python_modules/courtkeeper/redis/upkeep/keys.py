@@ -17,7 +17,7 @@ _ENDS = ("within a minute", "within an hour", "within a day", "within a week", "
 
 
 class Notable:
-    """The biggest, hottest and idlest of the keys that it is shown, `list_keys` of each; memory is bounded."""
+    """The biggest, hottest and idlest of the keys that it is shown, `list_keys` of each."""
 
     def __init__(self, settings: UpkeepSettings) -> None:
         self._settings, self._never = settings, settings.never

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis import exceptions as errors
@@ -128,9 +128,12 @@ class _Run:
             self._put_off(error)
         else:
             self._background()
+        # Read again at the end, so that our own look-ups are not counted next time.
+        stats = parse_info(self._ask("INFO", "stats"))
+        self.expired = max(0, whole(stats.get("expired_keys")) - whole(self.info.get("expired_keys")))
         self._judge()
         self._memory_alert()
-        self._remember(state)
+        self._remember(state, stats)
         return self.finished()
 
     @property
@@ -213,13 +216,7 @@ class _Run:
             change=self.changing,
             cursor=state.cursor if state.run_id == self.facts.run_id else 0,
         )
-        before = self._counter("expired_keys")
-        try:
-            walk.go(self.walk, self.client, self.pace, lambda text: self._tell(2, text))
-        finally:
-            # Not from a server that is lost: then the count is what the last answer said.
-            if self.client.connection is not None and self.client.connection.is_connected:
-                self.expired = max(0, self._counter("expired_keys") - before)
+        walk.go(self.walk, self.client, self.pace, lambda text: self._tell(2, text))
 
     def _background(self) -> None:
         """Let the server do what it does beside its work: give memory back, rewrite, save."""
@@ -256,7 +253,7 @@ class _Run:
         for number, one in enumerate(self.found):
             here = seen.get(one.declared.pattern)
             if here and self.walk and self.walk.whole:
-                one = judge.guessed(one, here, self.sample, self.database, self.whole_cache, self.now())
+                one = judge.guessed(one, here, self.sample, self.told.never, self.whole_cache, self.now())
                 self.found[number] = one
             if told.wants("hit_rates"):
                 self._say(judge.rate_finding(one, told))
@@ -300,12 +297,10 @@ class _Run:
     def _put_off(self, error: PutOffError) -> None:
         self._say(judge.put_off(self.subject, str(error), self.walk.keys if self.walk else 0))
 
-    def _remember(self, state: State) -> None:
+    def _remember(self, state: State, stats: Mapping[str, str]) -> None:
         """Keep this run's readings for the next one, and where the walk was broken off."""
         if self.check_mode:
             return
-        # The server's counters are read again, so that our own look-ups are not counted next time.
-        stats = parse_info(self._ask("INFO", "stats"))
         at = self.now()
         state.add(
             Reading(
@@ -370,9 +365,6 @@ class _Run:
         if isinstance(answer, errors.RedisError):
             raise answer
         return answer
-
-    def _counter(self, name: str) -> int:
-        return whole(parse_info(self._ask("INFO", "stats")).get(name))
 
     def _setting(self, name: str) -> str | None:
         """Return a value of CONFIG GET; None where it is refused."""

@@ -92,13 +92,13 @@ def _work(walk: Walk, declared: Declared, keys: list[bytes], client: Client, pac
     if not declared.ttl_s:
         return
     endless = []
-    for key, answer in _each(keys, lambda key: ("TTL", key), client, pace):
+    for key, answer in _each(keys, lambda key: ("PTTL", key), client, pace):
         if isinstance(answer, errors.ResponseError):
             seen.elsewhere += 1
         elif answer == -1:
             endless.append(key)
         else:
-            seen.young += declared.ttl_s - whole(answer) < walk.interval_s
+            seen.young += declared.ttl_s - whole(answer) / 1000 < walk.interval_s
     seen.endless += len(endless)
     if walk.change and declared.pattern in walk.limit:
         command = ("EXPIRE", declared.ttl_s, "NX")
