@@ -9,10 +9,15 @@ from typing import Any, Self
 import msgspec
 from redis import exceptions as errors
 
-from courtkeeper.redis.parse import Database, number, text, whole
+from courtkeeper.redis.parse import Database, text, whole
 from courtkeeper.redis.patterns import OTHER, Patterns
 from courtkeeper.redis.server import Client, Command, replies
 
+# What a user has to be allowed for a sample, on every key.
+COMMANDS = (
+    *("scan", "select", "type", "pttl", "memory|usage", "object|encoding", "object|idletime", "object|freq"),
+    *("hlen", "scard", "zcard", "llen", "xlen"),
+)
 # Upper edges in seconds: a minute, an hour, a day, a week, thirty days; what is beyond is the last one.
 AGES_S = (60, 3_600, 86_400, 604_800, 2_592_000)
 
@@ -91,8 +96,9 @@ class Keyspace(msgspec.Struct, frozen=True, kw_only=True):
     """A sample: `sampled` of `total` keys, all of them if `complete`; what is said of the rest is estimated.
 
     `patterns` come with the most bytes first. `largest` has the keys of each type with the most bytes,
-    `fullest` those with the most elements. `wide` counts by type the keys that lost their compact encoding
-    by no more than a few elements (see WIDE). `unreadable` keys are those that the user may not look at.
+    `fullest` those with the most elements, up to `kept` each. `wide` counts by type the keys that lost their
+    compact encoding by a few elements (see WIDE).
+    `unreadable` keys are those that the user may not look at.
     `lookups` is what the sample itself added to keyspace_hits.
     """
 
@@ -104,6 +110,7 @@ class Keyspace(msgspec.Struct, frozen=True, kw_only=True):
     fullest: dict[str, tuple[Key, ...]]
     types: dict[str, int]
     wide: dict[str, int]
+    kept: int
     unreadable: int
     lookups: int
     duration_s: float
@@ -134,7 +141,7 @@ class Wide(msgspec.Struct, frozen=True):
 WIDE = {
     "hash": Wide("hash-max-listpack-entries", "hash-max-ziplist-entries", 512, "hashtable"),
     "zset": Wide("zset-max-listpack-entries", "zset-max-ziplist-entries", 128, "skiplist"),
-    "set": Wide("set-max-listpack-entries", "set-max-intset-entries", 128, "hashtable"),
+    "set": Wide("set-max-listpack-entries", "", 0, "hashtable"),  # from 7.2 on; 0: there is no such encoding
 }
 # A compact encoding is searched from its start: beyond this many elements that costs more than it saves.
 MOST_COMPACT = 1_024
@@ -143,7 +150,7 @@ MOST_COMPACT = 1_024
 def compact(kind: str, config: Mapping[str, str]) -> int:
     """Return up to how many elements a hash, set or zset can be compact by `config`."""
     wide = WIDE[kind]
-    return int(number(config.get(wide.setting, config.get(wide.older))) or wide.default)
+    return whole(config.get(wide.setting) or config.get(wide.older) or wide.default)
 
 
 def take(
@@ -312,7 +319,7 @@ class _Sample:
             _keep(self._fullest.setdefault(key.type, []), key, self._settings.largest, _elements)
         wide = WIDE.get(key.type)
         if wide and key.encoding == wide.encoding:
-            past = self._compact[key.type] < (key.elements or 0) <= MOST_COMPACT
+            past = 0 < self._compact[key.type] < (key.elements or 0) <= MOST_COMPACT
             self._wide[key.type] = self._wide.get(key.type, 0) + past
 
     def _of(self, database: int) -> Patterns[Pattern]:
@@ -331,6 +338,7 @@ class _Sample:
             fullest={kind: tuple(keys) for kind, keys in sorted(self._fullest.items())},
             types=dict(sorted(self._types.items())),
             wide=dict(sorted(self._wide.items())),
+            kept=self._settings.largest,
             unreadable=self._unreadable,
             lookups=self._lookups,
             duration_s=seconds,
