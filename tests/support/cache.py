@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from courtkeeper.findings import Finding, Result
-from courtkeeper.redis.upkeep.run import upkeep
+from courtkeeper.redis.upkeep.run import Progress, upkeep
 from courtkeeper.redis.upkeep.settings import upkeep_settings_from
 from support.redis import Server
 
@@ -18,11 +18,16 @@ QUICK = {"share": 1.0, "latency_budget_ms": 5000.0, "patience_s": 0.5}
 
 
 def run(
-    server: Server, *, check_mode: bool = False, where: dict[str, Any] | None = None, **told: Any
+    server: Server,
+    *,
+    check_mode: bool = False,
+    where: dict[str, Any] | None = None,
+    progress: Progress = lambda _done, _total, _text: None,
+    **told: Any,
 ) -> Result:
     """Look after a server; `told` goes over what makes it quick, `where` over how it is entered."""
     settings = upkeep_settings_from({**QUICK, **told})
-    return upkeep(server.settings(**(where or {})), settings, check_mode=check_mode)
+    return upkeep(server.settings(**(where or {})), settings, check_mode=check_mode, progress=progress)
 
 
 def declared(directory: Path, **more: Any) -> dict[str, Any]:

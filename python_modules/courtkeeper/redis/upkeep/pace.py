@@ -122,9 +122,9 @@ class Pace:
         try:
             self._client.ping()
         except ResponseError as error:
-            if not busy(error):
-                raise
-            return inf
+            if busy(error):
+                return inf
+            # A server that could not save its data, or whose user may not PING, answers by a refusal.
         took_ms = (self._clock() - began) * 1000
         self._probes.append(took_ms)
         self.floor_ms = min(self.floor_ms, took_ms)

@@ -59,11 +59,11 @@ def upkeep(
         try:
             run = _Run(server, told, client, kept, progress, now, check_mode=check_mode)
             try:
-                with explained(server):
+                with explained(server, "looking after its cache"):
                     return run.result()
             except CourtkeeperError as error:
                 if run.begun:
-                    error.partial = run.finished()
+                    error.partial = run.partial()
                 raise
         finally:
             client.close()
@@ -101,7 +101,8 @@ class _Run:
         self.sample: Keyspace | None = None
         self.notable = keys.Notable(told)
         self.freed = 0
-        self.expired = 0
+        self.expired: int | None = None
+        self.judged = False
         self.begun = False
 
     def result(self) -> Result:
@@ -248,6 +249,7 @@ class _Run:
 
     def _judge(self) -> None:
         """Say what the patterns are like, and what was done about them."""
+        self.judged = True
         told = self.told
         seen = self.walk.seen if self.walk else {}
         for number, one in enumerate(self.found):
@@ -282,7 +284,7 @@ class _Run:
                 seen = walked.seen[declared.pattern]
                 for done in judge.limits(declared, seen, check_mode=self.check_mode, can=can):
                     self._did(done)
-        if told.wants("expired"):
+        if told.wants("expired") and self.expired is not None:
             text = (
                 f"{self.expired:,} keys past their time were freed while {walked.keys:,} keys were looked at "
                 "(counted by the server, its own expiry included)."
@@ -320,6 +322,12 @@ class _Run:
                 state.removed |= dict.fromkeys(sorted(self.walk.remove), at)
         self.kept.write(state)
 
+    def partial(self) -> Result:
+        """Return what was found and done before the server was lost, or refused to go on."""
+        if not self.judged:
+            self._judge()
+        return self.finished()
+
     def finished(self) -> Result:
         """Return what was found and done so far."""
         result = self.so_far
@@ -330,7 +338,7 @@ class _Run:
             "keys_looked_at": self.walk.keys if self.walk else 0,
             "keys_removed": sum(one.removed for one in seen),
             "keys_given_ttl": sum(one.limited for one in seen),
-            "keys_expired": self.expired,
+            "keys_expired": self.expired or 0,
             "bytes_purged": self.freed,
             "batches": self.pace.batches,
             "backoffs": self.pace.backoffs,
