@@ -88,8 +88,8 @@ def test_what_is_asked_for_in_vain_goes_once(here: Checkout, client: redis.Redis
 @pytest.mark.parametrize(
     ("variable", "sentence"),
     [
-        ("cache_upkeep_patterns=[{'pattern': '*', 'removable': true}]", "begins with *"),
-        ("cache_upkeep_patterns=[{'pattern': 'api:*', 'removable': true}]", "protected 'api:generation:*'"),
+        ("cache_upkeep_patterns=[{'pattern': '*', 'removable': True}]", "begins with *"),
+        ("cache_upkeep_patterns=[{'pattern': 'api:*', 'removable': True}]", "protected 'api:generation:*'"),
         ("cache_upkeep_password=wrong", "refuses the password"),
         ("cache_upkeep_database=99", "no such database"),
         ("cache_upkeep_batch=0", "batch is 0"),
