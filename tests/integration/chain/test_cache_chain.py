@@ -88,8 +88,6 @@ def test_what_is_asked_for_in_vain_goes_once(here: Checkout, client: redis.Redis
 @pytest.mark.parametrize(
     ("variable", "sentence"),
     [
-        ("cache_upkeep_patterns=[{'pattern': '*', 'removable': True}]", "begins with *"),
-        ("cache_upkeep_patterns=[{'pattern': 'api:*', 'removable': True}]", "protected 'api:generation:*'"),
         ("cache_upkeep_password=wrong", "refuses the password"),
         ("cache_upkeep_database=99", "no such database"),
         ("cache_upkeep_batch=0", "batch is 0"),
@@ -102,6 +100,30 @@ def test_bad_input_is_one_sentence_and_changes_nothing(
 ) -> None:
     before = client.dbsize()
     code, record = _run(here, "-e", variable)
+    assert (code, record["status"]) == (2, "refused"), record["message"]
+    assert sentence in record["message"]
+    assert client.dbsize() == before
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sentence"),
+    [
+        ("*", "which begins with *"),
+        ("api:*", "in common with the protected 'api:generation:*'"),
+        ("api:game:*", "declared once"),
+    ],
+)
+def test_a_pattern_that_means_too_much_is_refused(
+    here: Checkout, client: redis.Redis, pattern: str, sentence: str
+) -> None:
+    before = client.dbsize()
+    patterns = [{"pattern": pattern, "removable": True}, {"pattern": "api:game:*:box"}]
+    spoiled = here.root / "inventory" / "embedded" / "group_vars" / "caches.yml"
+    spoiled.write_text(json.dumps({"cache_upkeep_patterns": patterns}))
+    try:
+        code, record = _run(here)
+    finally:
+        spoiled.unlink()
     assert (code, record["status"]) == (2, "refused"), record["message"]
     assert sentence in record["message"]
     assert client.dbsize() == before

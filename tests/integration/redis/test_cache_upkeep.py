@@ -11,7 +11,7 @@ import pytest
 from courtkeeper.findings import Status
 from support import cache
 from support.cache import EVENTS, count, declared, fill, keys, one, run
-from support.redis import Server, server
+from support.redis import Server, server, wait_for
 
 
 @pytest.fixture
@@ -163,8 +163,6 @@ class TestKeys:
         cached.do("SET", "idle:1", "x")
         cached.do("SET", "idle:2", "x", "EX", 10**6)
         told = declared(tmp_path, list_keys=3, idle_key_s=1, duties=["keys"])
-        from support.redis import wait_for
-
         wait_for(lambda: cached.do("OBJECT", "IDLETIME", "idle:1") >= 1)
         done = run(cached, **told)
         big = [found for found in done.findings if found.id == "redis.upkeep.big_key"]
@@ -172,6 +170,7 @@ class TestKeys:
         assert all(found.observed > 200_000 and len(found.subject) <= 80 for found in big)
         assert all(found.subject.isprintable() for found in big)
         idle = {found.subject for found in done.findings if found.id == "redis.upkeep.idle_key"}
+        assert "idle:1" in idle
         assert "idle:2" not in idle
 
     def test_hot_keys_under_an_lfu_policy(self, kind: str, tmp_path: Path) -> None:
@@ -182,7 +181,8 @@ class TestKeys:
             for _ in range(300):
                 client.get("hot:1")
             done = run(made, **declared(tmp_path))
-        assert one(done, "hot_key").subject == "hot:1"
+        assert one(done, "hot_key", "hot:1").status is Status.WARN
+        assert one(done, "idle_key").status is Status.SKIPPED
 
 
 class TestState:

@@ -24,10 +24,12 @@ class Notable:
         self.big: list[Key] = []
         self.hot: list[Key] = []
         self.idle: list[Key] = []
+        self._lfu: bool | None = None
 
     def see(self, key: Key) -> None:
         """Look at one key. Idle keys that end by themselves, or that are to stay, are left out."""
         told = self._settings
+        self._lfu = key.frequency is not None if self._lfu is None else self._lfu
         if key.size >= told.big_key_bytes:
             self._keep(self.big, key, lambda one: one.size)
         if (key.frequency or 0) >= told.hot_key_frequency:
@@ -40,9 +42,13 @@ class Notable:
         yield from (_big(key, self._settings) for key in self.big)
         yield from (_hot(key, self._settings) for key in self.hot)
         yield from (_idle(key, self._settings) for key in self.idle)
+        other, kind = ("idle without end", "hot") if not self._lfu else ("hot", "idle")
         if not self.big and not self.hot and not self.idle:
-            text = f"No key is big, hot or idle without end ({sample.extent} seen)."
+            text = f"No key is big or {other} ({sample.extent} seen)."
             yield finding("keys", subject, Status.OK, text)
+        if self._lfu is not None:
+            text = f"Which keys are {kind} cannot be told: the server counts use or age, by maxmemory-policy."
+            yield finding(f"{kind}_key", subject, Status.SKIPPED, text)
 
     def _stays(self, key: Key) -> bool:
         return any(glob.matches(key.name) for glob in self._never)
