@@ -169,6 +169,7 @@ class TestKeys:
         assert len(big) == 3
         assert all(found.observed > 200_000 and len(found.subject) <= 80 for found in big)
         assert all(found.subject.isprintable() for found in big)
+        done = run(cached, **{**told, "list_keys": 10})
         idle = {found.subject for found in done.findings if found.id == "redis.upkeep.idle_key"}
         assert "idle:1" in idle
         assert "idle:2" not in idle
