@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import shlex
@@ -243,8 +244,12 @@ def cluster(
             node.do("CLUSTER", "ADDSLOTSRANGE", first, behind - 1)
             node.do("CLUSTER", "MEET", HOST, made[0].port, buses[0])
         for node in made:
-            wait_for(lambda node=node: "cluster_state:ok" in str(node.do("CLUSTER", "INFO")))  # type: ignore[misc]
+            wait_for(functools.partial(_serves, node))
         yield made
+
+
+def _serves(node: Server) -> bool:
+    return "cluster_state:ok" in node.do("CLUSTER", "INFO")
 
 
 def wait_for(true: Any, seconds: float = 15.0) -> None:
