@@ -98,7 +98,7 @@ def _parts(url: str) -> dict[str, Any]:
     if parts.scheme == "unix" and path and not parts.netloc.rpartition("@")[2]:
         place = {"socket": path}
     elif parts.scheme in ("redis", "rediss"):
-        place = {"host": parts.hostname or "127.0.0.1", "port": parts.port or 6379}
+        place = {"host": parts.hostname or "127.0.0.1", "port": 6379 if parts.port is None else parts.port}
         place |= {"database": int(path.strip("/") or 0), "tls": parts.scheme == "rediss"}
     if not place or parts.fragment or more.keys() & {"password", "user", *place}:
         raise ValueError(parts.scheme)
