@@ -13,6 +13,7 @@ from courtkeeper.database import Connection
 from courtkeeper.postgres.performance import plan as plans
 from courtkeeper.postgres.performance.sql import statement
 from courtkeeper.postgres.performance.statements import Statement
+from courtkeeper.postgres.refusal import is_lost, words
 
 _NAME = sql.Identifier("courtkeeper_plan")
 _GENERIC = 16  # EXPLAIN (GENERIC_PLAN)
@@ -45,9 +46,9 @@ def explain(connection: Connection, one: Statement, version: int, *, analyze: bo
                 found = _explained(connection, "EXPLAIN (ANALYZE, BUFFERS, VERBOSE, FORMAT JSON) EXECUTE {}")
             return Planned(found)
     except psycopg.Error as error:
-        if connection.closed or error.sqlstate is None:
+        if is_lost(error, connection):
             raise
-        return Planned(why=str(error.diag.message_primary or error).splitlines()[0].rstrip("."))
+        return Planned(why=words(error))
     finally:
         if prepared and not connection.closed:  # the rollback leaves it
             with connection.transaction():

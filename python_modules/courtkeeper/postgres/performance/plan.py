@@ -54,6 +54,11 @@ def writes(plan: Mapping[str, Any]) -> bool:
     return any(node.get("Node Type") in _WRITES for _, node in nodes(plan))
 
 
+def uses_index(plan: Mapping[str, Any]) -> bool:
+    """Whether any part of a plan reads an index."""
+    return any("Index Name" in node for _, node in nodes(plan))
+
+
 def lines(plan: Mapping[str, Any]) -> list[str]:
     """Return a plan as EXPLAIN writes it for people, but shorter, and without any literal."""
     written = []
