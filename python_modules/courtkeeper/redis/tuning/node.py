@@ -81,7 +81,8 @@ class Node:
     def rewrites(self) -> int:
         """Return how often this process has written its file: Sentinel has it written as well."""
         line = parse_info(self.ask("INFO", "commandstats")).get("cmdstat_config|rewrite", "")
-        return whole(fields(line, ",", "=").get("calls"))
+        row = fields(line, ",", "=")
+        return whole(row.get("calls")) - whole(row.get("failed_calls")) - whole(row.get("rejected_calls"))
 
     def load(self) -> tuple[dict[str, str], dict[str, Histogram]]:
         """Return INFO and LATENCY HISTOGRAM of one moment; the latter is empty where it is refused."""
