@@ -112,23 +112,38 @@ def connect(settings: ServerSettings, *, purpose: str) -> Client:
     the server cannot be reached.
     """
     with explained(settings):
-        client = _client(settings, purpose)
-        client.ping()
+        client = _client(settings)
+        # In a way of its own: the client fails where a user may not name its connection.
+        ping, _ = replies(client, [("PING",), ("CLIENT", "SETNAME", f"courtkeeper-{purpose}")])
+        if isinstance(ping, errors.RedisError) and not isinstance(ping, errors.NoPermissionError):
+            raise ping
+        if not isinstance(ping, errors.RedisError) and ping != b"PONG":
+            raise errors.InvalidResponse(f"PING is answered by {type(ping).__name__}")
         return client
 
 
 @contextmanager
-def explained(settings: ServerSettings) -> Iterator[None]:
-    """Turn what the client raises into one sentence that names the server."""
+def explained(settings: ServerSettings, doing: str = "") -> Iterator[None]:
+    """Turn what the client raises into one sentence that names the server.
+
+    `doing` (`taking a snapshot`) is for a connection that stood: then the sentence says on what it was lost.
+    """
     try:
         yield
+    except (errors.ConnectionError, errors.TimeoutError) as error:
+        if doing and not isinstance(error, errors.AuthenticationError | errors.BusyLoadingError):
+            raise CourtkeeperError(
+                f"the connection to {settings.where} was lost while {doing}: see whether the server still "
+                f"runs, then try again ({_short(error)})"
+            ) from error
+        raise _problem(settings, error) from error
     except errors.RedisError as error:
         raise _problem(settings, error) from error
     except OSError as error:  # the files of TLS
         raise ConfigurationError(f"TLS to {settings.where} cannot be set up: {_short(error)}") from error
 
 
-def _client(settings: ServerSettings, purpose: str) -> Client:
+def _client(settings: ServerSettings) -> Client:
     place: dict[str, Any] = {"host": settings.host, "port": settings.port}
     if settings.socket:
         place = {"unix_socket_path": settings.socket}
@@ -146,7 +161,6 @@ def _client(settings: ServerSettings, purpose: str) -> Client:
         password=settings.password or None,
         socket_timeout=settings.timeout_s,
         socket_connect_timeout=settings.timeout_s,
-        client_name=f"courtkeeper-{purpose}",
         protocol=2,
         retry=Retry(NoBackoff(), 0),
         single_connection_client=True,
@@ -205,6 +219,12 @@ _REFUSALS: tuple[tuple[type[errors.RedisError], str, type[CourtkeeperError], str
         "DB index",
         ConfigurationError,
         "the server {where} has no such database: mend its number ({text})",
+    ),
+    (
+        errors.InvalidResponse,
+        "",
+        ConfigurationError,
+        "what answers at {where} is no Redis or Valkey: mend its address ({text})",
     ),
     (errors.ResponseError, "", CourtkeeperError, "the server {where} refuses a command: {text}"),
 )
@@ -310,6 +330,8 @@ def _reply(connection: Any) -> Any:  # noqa: ANN401 - as the server answers
         return connection.read_response()
     except errors.ResponseError as error:
         return error
+    except (ValueError, TypeError, IndexError, AttributeError, RecursionError, OverflowError) as error:
+        raise errors.InvalidResponse(f"a reply cannot be read: {type(error).__name__}") from error
 
 
 def _version(text: str) -> tuple[int, int, int]:

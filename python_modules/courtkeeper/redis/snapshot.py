@@ -32,7 +32,10 @@ PARTS: Mapping[str, Command] = {
     "doctor": ("MEMORY", "DOCTOR"),
     "clients": ("CLIENT", "LIST"),
     "users": ("ACL", "LIST"),
+    "cluster": ("CLUSTER", "INFO"),
 }
+# What a user needs beside PING for each part; the commands on keys are asked for together.
+_RIGHTS = {"info": "+info", "keys": f"+{' +'.join(keyspace.COMMANDS)} ~*"}
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -41,6 +44,14 @@ class Refused(msgspec.Struct, frozen=True):
     why: str
     fix: str = ""
     rights: bool = False
+
+
+class LostError(errors.ConnectionError):
+    """The server was lost on the way; `snapshot` is what it had said before."""
+
+    def __init__(self, error: Exception, snapshot: Snapshot) -> None:
+        super().__init__(str(error))
+        self.snapshot = snapshot
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +74,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     doctor: str = ""
     clients: tuple[ClientFacts, ...] = ()
     users: tuple[User, ...] = ()
+    cluster: dict[str, str] = msgspec.field(default_factory=dict)
     commands: dict[str, CommandStats] = msgspec.field(default_factory=dict)
     databases: dict[int, Database] = msgspec.field(default_factory=dict)
     keys: Keyspace | None = None
@@ -91,43 +103,77 @@ def take(
 ) -> Snapshot:
     """Ask the server everything in PARTS, and the keys where `sample` says how many.
 
-    Each part is a round trip of its own, so that others are served in between. Raises redis' errors where the
-    server is lost or does not let us ask INFO (see `server.explained`).
+    Each part is a round trip of its own, so that others are served in between. Raises LostError where the
+    server is lost, which is redis' ConnectionError (see `server.explained`).
     """
     began = time.monotonic()
-    at = now()
-    answers: dict[str, Any] = {}
+    answers: dict[str, Any] = {"info": {}}
     refused: dict[str, Refused] = {}
-    for part, command in PARTS.items():
-        tell(f"asking {' '.join(map(str, command))}")
-        if part == "clients" and _crowded(answers["info"]):
-            refused[part] = Refused(f"there are more than {MOST_CLIENTS} of them")
-            continue
-        (reply,) = replies(client, [command])
-        if part == "info" and isinstance(reply, errors.RedisError):
-            raise reply
-        if isinstance(reply, errors.RedisError):
-            refused[part] = _refused(reply, command, str(answers.get("user", "default")))
-        else:
-            answers[part] = _READ[part](reply)
-    info: dict[str, str] = answers["info"]
+    keys: list[Keyspace] = []
+
+    def made() -> Snapshot:
+        info = answers["info"]
+        return Snapshot(
+            at=at,
+            server=facts(info),
+            commands=parse.command_stats(info),
+            databases=parse.databases(info),
+            keys=keys[0] if keys else None,
+            refused=refused,
+            duration_s=time.monotonic() - began,
+            **answers,
+        )
+
+    def lost(error: Exception) -> LostError:
+        for part in [*PARTS, "keys"] if sample else PARTS:
+            if part not in answers or not answers[part]:
+                refused.setdefault(part, Refused("the server was lost"))
+        return LostError(error, made())
+
+    at = now()
+    try:
+        for part, command in PARTS.items():
+            _ask(client, part, command, answers, refused)
+        if sample is not None:
+            keys.extend(_sampled(client, sample, answers, refused, tell))
+    except (errors.ConnectionError, errors.TimeoutError) as error:
+        raise lost(error) from error
+    return made()
+
+
+def _ask(
+    client: Client, part: str, command: Command, answers: dict[str, Any], refused: dict[str, Refused]
+) -> None:
+    info: Mapping[str, str] = answers["info"]
+    if part == "cluster" and info.get("cluster_enabled", "0") == "0":
+        return
+    if part == "clients" and (parse.number(info.get("connected_clients")) or 0) > MOST_CLIENTS:
+        refused[part] = Refused(f"there are more than {MOST_CLIENTS:,} clients")
+        return
+    (reply,) = replies(client, [command])
+    if isinstance(reply, errors.RedisError):
+        refused[part] = _refused(reply, part, command, answers)
+    else:
+        answers[part] = _READ[part](reply)
+
+
+def _sampled(
+    client: Client,
+    sample: SampleSettings,
+    answers: Mapping[str, Any],
+    refused: dict[str, Refused],
+    tell: Callable[[str], None],
+) -> list[Keyspace]:
+    info: Mapping[str, str] = answers["info"]
     databases = parse.databases(info)
-    keys = None
-    if sample is not None:
-        try:
-            keys = keyspace.take(client, sample, info, databases, tell=tell)
-        except errors.ResponseError as error:
-            refused["keys"] = _refused(error, ("SCAN",), str(answers.get("user", "default")))
-    return Snapshot(
-        at=at,
-        server=facts(info),
-        **answers,
-        commands=parse.command_stats(info),
-        databases=databases,
-        keys=keys,
-        refused=refused,
-        duration_s=time.monotonic() - began,
-    )
+    if "info" in refused:
+        refused["keys"] = refused["info"]
+        return []
+    try:
+        return [keyspace.take(client, sample, info, answers.get("config", {}), databases, tell=tell)]
+    except errors.ResponseError as error:
+        refused["keys"] = _refused(error, "keys", (), answers)
+        return []
 
 
 _READ: Mapping[str, Callable[[Any], Any]] = {
@@ -141,16 +187,14 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "doctor": parse.text,
     "clients": parse.clients,
     "users": parse.users,
+    "cluster": parse_info,
 }
 
 
-def _crowded(info: Mapping[str, str]) -> bool:
-    return (parse.number(info.get("connected_clients")) or 0) > MOST_CLIENTS
-
-
-def _refused(error: errors.RedisError, command: Command, user: str) -> Refused:
+def _refused(error: errors.RedisError, part: str, command: Command, answers: Mapping[str, Any]) -> Refused:
     why = " ".join(str(error).split())[:160]
-    name = "|".join(str(word).lower() for word in command[:2] if str(word).isalpha())
-    if isinstance(error, errors.NoPermissionError):
-        return Refused(why, f"ACL SETUSER {user} +{name}", rights=True)
-    return Refused(why)
+    if not isinstance(error, errors.NoPermissionError):
+        return Refused(why)
+    rights = _RIGHTS.get(part) or "+" + "|".join(str(word).lower() for word in command[:2])
+    user = answers.get("user") or "default"
+    return Refused(f"the user {user} may not do that", f"ACL SETUSER {user} {rights}", rights=True)

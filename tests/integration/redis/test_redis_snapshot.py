@@ -56,7 +56,7 @@ def test_every_part_is_there(running: Server, kind: str) -> None:
     assert {(one.database, one.name) for one in keys.patterns} == {
         (0, "session:*"), (0, "player:*"), (3, "queue"),
     }  # fmt: skip
-    assert keys.largest[0].elements == 600
+    assert keys.largest["hash"][0].elements == keys.fullest["hash"][0].elements == 600
     assert running.password not in msgspec.json.encode(found).decode()
 
 
