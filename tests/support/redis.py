@@ -224,20 +224,26 @@ def cluster(
     password = secrets.token_urlsafe(24)
     with ExitStack() as stack:
         lines = {"cluster-enabled": "yes", "cluster-node-timeout": "2000", "masterauth": password}
+        buses = [str(free_port()) for _ in range(nodes)]  # by default ten thousand above, where others may be
         made = [
             stack.enter_context(
-                server(directory, kind, lines | dict(configuration or {}), name=f"node{n}", password=password)
+                server(
+                    directory,
+                    kind,
+                    lines | {"cluster-port": bus} | dict(configuration or {}),
+                    name=f"node{n}",
+                    password=password,
+                )
             )
-            for n in range(nodes)
+            for n, bus in enumerate(buses)
         ]
         edges = [16384 * n // nodes for n in range(nodes + 1)]
         for node, first, behind in zip(made, edges, edges[1:], strict=False):
             node.do("CLUSTER", "ADDSLOTSRANGE", first, behind - 1)
-            node.do("CLUSTER", "MEET", HOST, made[0].port)
+            node.do("CLUSTER", "MEET", HOST, made[0].port, buses[0])
         for node in made:
-            wait_for(
-                lambda node=node: "cluster_state:ok" in str(node.client().execute_command("CLUSTER INFO"))
-            )  # type: ignore[misc]
+            wait_for(lambda node=node: "cluster_state:ok" in node.do("CLUSTER", "INFO"))  # type: ignore[misc]
+            wait_for(lambda node=node: len(node.do("CLUSTER", "NODES").split("\n")) == nodes + 1)  # type: ignore[misc]
         yield made
 
 

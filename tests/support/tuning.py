@@ -28,17 +28,20 @@ CALM = {
 }
 
 
-def told(state: Path, gate: dict[str, Any] | None = None, **more: Any) -> TuningSettings:
+def told(
+    state: Path, gate: dict[str, Any] | None = None, *, check_mode: bool = False, **more: Any
+) -> TuningSettings:
     """Settings that apply, watching for less than half a second."""
     given = {"mode": "apply", "state_directory": str(state), "gate": CALM | (gate or {})} | more
-    return tuning_settings_from(given)
+    return tuning_settings_from(given, check_mode=check_mode)
 
 
 def tuned(
     server: Server, state: Path, *, check_mode: bool = False, tools: Tools | None = None, **more: Any
 ) -> Result:
     """Tune from `server` on."""
-    return tune(server.settings(), told(state, **more), check_mode=check_mode, tools=tools)
+    settings = told(state, check_mode=check_mode, **more)
+    return tune(server.settings(), settings, check_mode=check_mode, tools=tools)
 
 
 def values(server: Server, *names: str) -> dict[str, str]:

@@ -8,7 +8,16 @@ from contextlib import nullcontext
 
 import msgspec
 
-from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status
+from courtkeeper.findings import (
+    ConfigurationError,
+    CourtkeeperError,
+    Finding,
+    Result,
+    by_severity,
+    counted,
+)
+from courtkeeper.redis.check import check
+from courtkeeper.redis.rule import choose
 from courtkeeper.redis.server import ServerSettings
 from courtkeeper.redis.tuning import report
 from courtkeeper.redis.tuning.change import Outcome, Tools, change, keep, undo
@@ -41,7 +50,7 @@ def tune(
     result = Result()
     with topology(server, told) as nodes:
         if told.mode == "check":
-            _check(nodes, told, result)
+            _check(nodes, told, result, progress)
         else:
             _apply(nodes, told, result, check_mode=check_mode, progress=progress, tools=tools or Tools())
         result.metrics["nodes"] = len(nodes)
@@ -78,18 +87,22 @@ def plan_for(node: Node, told: TuningSettings, now: dict[str, str]) -> Plan:
     )
 
 
-def _check(nodes: Sequence[Node], told: TuningSettings, result: Result) -> None:
+def _check(nodes: Sequence[Node], told: TuningSettings, result: Result, progress: Progress) -> None:
+    rules = choose(thresholds=told.thresholds)
     journal = Journal(told.state_directory)
     plans = {}
     for node in nodes:
+        checked = check(node.settings, rules, progress=progress)
+        result.findings += checked.findings
+        result.metrics["checks"] = result.metrics.get("checks", 0) + checked.metrics["checks"]
         if entry := journal.find(node.where, node.server.run_id):
             result.findings.append(report.pending(entry))
         plans[node.where] = plan_for(node, told, node.config())
         result.findings += report.differences(node, plans[node.where])
         result.findings += report.advice(node, told, {})
     result.details["tuning"] = {"nodes": [report.detail(n, plans[n.where], None) for n in nodes]}
-    wrong = sum(f.status is Status.WARN for f in result.findings)
-    result.msg = f"{wrong or 'no'} findings on {report.servers(len(nodes))}"
+    result.findings = by_severity(result.findings)
+    result.msg = f"{report.servers(len(nodes))}: {counted(result.findings)}"
 
 
 def _apply(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from courtkeeper.findings import ConfigurationError
+from courtkeeper.redis.rule import choose
 from courtkeeper.redis.tuning.profile import profile, wanted
 from courtkeeper.settings import converted, usable_directory, within
 
@@ -41,7 +42,8 @@ class TuningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `scope` is `all` (every node of the topology) or `node` (the named one, whatever its role).
     `sentinel_master` is the name that a Sentinel knows the servers by; `node_user` and `node_password` are
     those of the nodes, where a Sentinel's own differ. `persist` false leaves the file alone.
-    `allow_eviction` lets maxmemory go below what is used.
+    `allow_eviction` lets maxmemory go below what is used. `thresholds` are those of the checks
+    (`{memory.use: {warn: 70}}`), which `mode: check` asks.
     """
 
     mode: Literal["check", "apply"] = "check"
@@ -53,6 +55,7 @@ class TuningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     node_password: str = ""
     persist: bool = True
     allow_eviction: bool = False
+    thresholds: dict[str, Any] = {}
     state_directory: str = "/var/lib/courtkeeper/redis_tuning"
     gate: Gate = Gate()
 
@@ -70,8 +73,11 @@ class TuningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return {name: value for name, value in found.items() if name not in told}
 
 
-def tuning_settings_from(given: Mapping[str, Any]) -> TuningSettings:
-    """Return the settings. Raises ConfigurationError, naming the key, for what cannot be."""
+def tuning_settings_from(given: Mapping[str, Any], *, check_mode: bool = False) -> TuningSettings:
+    """Return the settings. Raises ConfigurationError, naming the key, for what cannot be.
+
+    The state directory is made where there is none, but not with `check_mode`.
+    """
     settings = converted(given, TuningSettings, "")
     gate = settings.gate
     within("gate.observe_s", gate.observe_s, 0.2, 3600)
@@ -84,10 +90,12 @@ def tuning_settings_from(given: Mapping[str, Any]) -> TuningSettings:
         within(f"gate.{name}", getattr(gate, name), 0, 1e9)
     within("gate.fork_floor_ms", gate.fork_floor_ms, 0, 1e9)
     settings.profiled()
+    choose(thresholds=settings.thresholds)
     if settings.mode == "apply":
         if not (settings.profile or settings.parameters):
             raise ConfigurationError("nothing is wanted: name a profile, parameters, or both")
         if not settings.state_directory:
             raise ConfigurationError("state_directory is empty: the way back has to be kept somewhere")
-        usable_directory("state_directory", settings.state_directory)
+        if not check_mode:
+            usable_directory("state_directory", settings.state_directory)
     return settings
