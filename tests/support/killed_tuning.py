@@ -1,6 +1,6 @@
-"""A tuning that kills itself (SIGKILL) when it reaches a step: run as a process of its own.
+"""A tuning that sends itself a signal when it reaches a step: run as a process of its own.
 
-python -m support.killed_tuning SETTINGS_JSON TOLD_JSON STEP
+python -m support.killed_tuning SETTINGS_JSON TOLD_JSON STEP [SIGNAL]
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from courtkeeper.redis.tuning.settings import tuning_settings_from
 
 
 def main() -> None:
-    """Run, and die at the chosen step."""
-    server, told, chosen = sys.argv[1:]
+    """Run, and be told to end at the chosen step: by SIGKILL unless another signal is named."""
+    server, told, chosen, *more = sys.argv[1:]
+    ending = signal.Signals[more[0] if more else "SIGKILL"]
 
     def trace(step: str) -> None:
         if step == chosen:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), ending)
 
     tune(server_from(json.loads(server)), tuning_settings_from(json.loads(told)), tools=Tools(trace=trace))
 

@@ -26,19 +26,20 @@ def running(tmp_path: Path, kind: str) -> Iterator[Server]:
         yield made
 
 
-def killed_at(step: str, running: Server, state: Path, **more: Any) -> None:
-    """Run a tuning that dies at `step`."""
+def killed_at(step: str, running: Server, state: Path, ending: str = "SIGKILL", **more: Any) -> int:
+    """Run a tuning that gets a signal at `step`; return its exit code."""
     place = {"host": running.host, "port": running.port, "password": running.password}
     told = {"mode": "apply", "parameters": WISH, "state_directory": str(state), "gate": CALM} | more
     done = subprocess.run(
-        [sys.executable, "-m", "support.killed_tuning", json.dumps(place), json.dumps(told), step],
+        [sys.executable, "-m", "support.killed_tuning", json.dumps(place), json.dumps(told), step, ending],
         cwd=ROOT / "tests",
         timeout=60,
         check=False,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert ending != "SIGKILL" or done.returncode == -signal.SIGKILL, done.stderr
+    return done.returncode
 
 
 @pytest.mark.parametrize("step", ["recorded", "set", "judged"])
@@ -122,4 +123,12 @@ def test_a_server_started_again_has_lost_it_by_itself(running: Server, tmp_path:
     assert "started again since" in found(result, "interrupted")[0].summary
     assert values(running) == before
     assert not result.changed
+    assert not left_behind(state)
+
+
+def test_a_run_that_is_cancelled_takes_its_change_back_itself(running: Server, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    before = values(running), digest(running)
+    assert killed_at("set", running, state, "SIGTERM") == 128 + signal.SIGTERM
+    assert (values(running), digest(running)) == before
     assert not left_behind(state)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import msgspec
@@ -75,7 +78,8 @@ def change(node: Node, changes: Sequence[Change], told: TuningSettings, tools: T
     journal.write(entry)
     tools.trace("recorded")
     try:
-        return _try(node, entry, before, told, tools)
+        with _terminable():
+            return _try(node, entry, before, told, tools)
     except BaseException as error:
         _rescue(node, entry, journal, error)
         raise
@@ -129,6 +133,23 @@ def _try(node: Node, entry: Entry, before: list[Reading], told: TuningSettings, 
     written = keep(node, kept, journal)
     tools.trace("kept")
     return Outcome(kept=True, measures=measures, rewritten=written)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM, as a driver sends it to a run that is cancelled, be an error that is cleaned up after."""
+
+    def leave(_number: int, _frame: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _rescue(node: Node, entry: Entry, journal: Journal, error: BaseException) -> None:
