@@ -55,10 +55,10 @@ def test_the_platforms_cache_is_tuned_once(here: Checkout) -> None:
 @pytest.mark.parametrize(
     ("variable", "sentence"),
     [
-        ("redis_tuning_parameters={requirepass: hunter2}", "requirepass holds a secret"),
-        ("redis_tuning_parameters={databases: 99}", "taken at a start only"),
-        ("redis_tuning_parameters={maxmemory: 1kb}", "below the"),
-        ("redis_tuning_parameters={no-such-thing: 1}", "has no parameter no-such-thing"),
+        ('redis_tuning_parameters={"requirepass": "hunter2"}', "requirepass holds a secret"),
+        ('redis_tuning_parameters={"databases": "99"}', "taken at a start only"),
+        ('redis_tuning_parameters={"maxmemory": "1kb"}', "below the"),
+        ('redis_tuning_parameters={"no-such-thing": "1"}', "has no parameter no-such-thing"),
         ("redis_tuning_password=wrong", "refuses the password"),
         ("redis_tuning_ops_ratio=7", "gate.ops_ratio"),
     ],
