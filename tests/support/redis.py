@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import time
@@ -242,12 +244,16 @@ def cluster(
             node.do("CLUSTER", "ADDSLOTSRANGE", first, behind - 1)
             node.do("CLUSTER", "MEET", HOST, made[0].port, buses[0])
         for node in made:
-            wait_for(lambda node=node: "cluster_state:ok" in node.do("CLUSTER", "INFO"))  # type: ignore[misc]
-            wait_for(lambda node=node: len(node.do("CLUSTER", "NODES").split("\n")) == nodes + 1)  # type: ignore[misc]
+            wait_for(functools.partial(_serves, node, nodes))
         yield made
 
 
-def wait_for(true: Any, seconds: float = 30.0) -> None:
+def _serves(node: Server, nodes: int) -> bool:
+    known = len(node.do("CLUSTER", "NODES").splitlines())
+    return known == nodes and "cluster_state:ok" in node.do("CLUSTER", "INFO")
+
+
+def wait_for(true: Any, seconds: float = 15.0) -> None:
     """Wait until `true()`; fail where that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -263,3 +269,14 @@ def _pairs(lines: Lines) -> Iterator[tuple[str, str]]:
 
 def _text(lines: Lines) -> str:
     return "".join(f"{name} {value}\n" for name, value in _pairs(lines))
+
+
+def apply(running: Server, fix: str, **blanks: str) -> None:
+    """Do the commands of a finding's `fix`, as a person does in redis-cli; `blanks` fill in `<password>`."""
+    for name, value in blanks.items():
+        fix = fix.replace(f"<{name}>", value)
+    commands = [line.strip() for line in fix.partition("--")[0].split(";") if line.strip()]
+    assert commands, f"no command in {fix!r}"
+    with running.client() as client:
+        for command in commands:
+            client.execute_command(*shlex.split(command))

@@ -119,7 +119,7 @@ def _not_done(check: Check[Any], server: Server, error: psycopg.Error) -> Findin
     elif isinstance(error, errors.InsufficientPrivilege):
         # Who has the rights of pg_monitor lacks those on somebody's data (the role came with version 14).
         right = "pg_read_all_data" if server.monitor and server.version >= 14 else "pg_monitor"
-        status, fix = Status.SKIPPED, f'GRANT {right} TO "{server.role}"; -- or more'
+        status, fix = Status.SKIPPED, f"{server.grant(right)} -- or more"
     elif isinstance(error, psycopg.OperationalError):
         fix = "look into the server's log, mend what it says and check again"
     summary = f"{check.title.capitalize()} were not looked for: {why}."

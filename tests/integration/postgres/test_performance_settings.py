@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from courtkeeper.findings import ConfigurationError, Result, Status
+from courtkeeper.postgres.performance.record import Record
 from support.findings import apply, only
 from support.performance import look, of
 from support.postgres import Server, postgres_server
@@ -88,6 +89,7 @@ def test_a_named_setting_is_applied_once_and_its_undo_brings_the_former_value_ba
     assert files(admin, "maintenance_work_mem") == ["256MB"]
     finding = next(one for one in of(done, "setting") if one.subject == "maintenance_work_mem")
     assert finding.status is Status.OK
+    assert Record(told["state_directory"], "nba").applied() == {"maintenance_work_mem": "256MB"}
     again = look(server.admin_dsn, **told)
     assert (again.changed, again.actions) == (False, [])
     apply(admin, finding.undo)

@@ -12,7 +12,8 @@ from courtkeeper.findings import ConfigurationError
 class Record:
     """Statements that bring back what was changed, by name, in a file of the host that runs this.
 
-    They are on the disk before the change is made: who is killed in between has lost nothing.
+    They are on the disk before the change is made: who is killed in between has lost nothing. An index is
+    called by its name alone, a setting with the value it was given (`work_mem = 64MB`).
     """
 
     def __init__(self, directory: str, database: str) -> None:
@@ -32,6 +33,13 @@ class Record:
     def kept(self) -> set[str]:
         """Return the names in the file."""
         return set(re.findall(r"^-- (.+)$", self._text(), re.MULTILINE))
+
+    def applied(self) -> dict[str, str]:
+        """Return the settings that were changed, and to what the last time; none where it may not be read."""
+        try:
+            return dict(re.findall(r"^-- ([\w.]+) = (.*)$", self._text(), re.MULTILINE))
+        except OSError:
+            return {}
 
     def keep(self, name: str, undo: str) -> None:
         """Write down how a change is taken back; what is there already, from a run that was killed, stays."""

@@ -235,7 +235,7 @@ def _not_done(part: str, text: str, context: Context, error: psycopg.Error) -> F
     elif isinstance(error, errors.QueryCanceled):
         status, why, fix = Status.SKIPPED, "it took longer than its time", "raise statement_timeout_s"
     elif isinstance(error, errors.InsufficientPrivilege):
-        status, fix = Status.SKIPPED, f'GRANT pg_monitor TO "{context.server.role}"; -- or more'
+        status, fix = Status.SKIPPED, f"{context.server.grant('pg_monitor')} -- or more"
     return Finding(
         id=f"postgres.performance.{part}",
         subject=context.server.database,

@@ -240,7 +240,7 @@ def apply(
         action += ", in effect from the next restart"
     if check_mode:
         return Applied(finding, action)
-    record.keep(advice.name, undo)
+    record.keep(f"{advice.name} = {advice.value}", undo)
     worker.execute(statement.encode())
     taken = _reloaded(worker, advice.name, now)
     if taken is None:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from courtkeeper.database import Connection
 from courtkeeper.findings import ConfigurationError
+from courtkeeper.postgres.query import quoted
 from courtkeeper.postgres.retention.archives import archive_of
 from courtkeeper.postgres.retention.catalog import (
     KINDS,
@@ -19,7 +20,6 @@ from courtkeeper.postgres.retention.catalog import (
     Table,
     identifiers,
     qualified,
-    quoted,
     role_of,
     rows,
 )

@@ -160,14 +160,18 @@ class _Run:
                 self._acted(sessions.plan(session))
 
     def _snapshot(self) -> None:
-        """Copy the usage statistics where the last copy is old: before anything here adds to them."""
+        """Copy the usage statistics where the last copy is old: before anything here adds to them.
+
+        Copies that are past their days go in every run; that is counted as little as a note for next time.
+        """
         server = self.context.server
         interval = timedelta(hours=self.told.snapshot_interval_h)
-        if self.state.exists and not snapshots.due(self.worker, server.now, interval):
-            return
-        self._acted("take a snapshot of the usage statistics")
+        if not self.state.exists or snapshots.due(self.worker, server.now, interval):
+            self._acted("take a snapshot of the usage statistics")
+            if not self.check_mode:
+                snapshots.take(self.worker, server)
         if not self.check_mode:
-            snapshots.take(self.worker, server, timedelta(days=self.told.snapshot_keep_days))
+            snapshots.forget(self.worker, timedelta(days=self.told.snapshot_keep_days))
 
     def _acted(self, text: str) -> None:
         self.so_far.actions.append(text)
