@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -90,8 +89,7 @@ def reseal(
 
 def _default_identity(root: Path) -> Path:
     """Return a file outside the checkout: who loses the platform must not lose the key with it."""
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return home / "courtkeeper" / f"{root.resolve().name}-identity.txt"
+    return Path.home() / ".config" / "courtkeeper" / f"{root.resolve().name}-identity.txt"
 
 
 def _say(text: str) -> None:
