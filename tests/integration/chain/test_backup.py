@@ -1,4 +1,4 @@
-"""`courtkeeper run backup` on the embedded platform: refused without keys, planned, done, without a secret."""
+"""Playbook `backup` on the embedded platform: without keys a sentence, with them a backup others can read."""
 
 from __future__ import annotations
 
