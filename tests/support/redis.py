@@ -226,16 +226,23 @@ def cluster(
     password = secrets.token_urlsafe(24)
     with ExitStack() as stack:
         lines = {"cluster-enabled": "yes", "cluster-node-timeout": "2000", "masterauth": password}
+        buses = [free_port() for _ in range(nodes)]  # the port and 10,000 may be somebody's
         made = [
             stack.enter_context(
-                server(directory, kind, lines | dict(configuration or {}), name=f"node{n}", password=password)
+                server(
+                    directory,
+                    kind,
+                    lines | {"cluster-port": str(bus)} | dict(configuration or {}),
+                    name=f"node{n}",
+                    password=password,
+                )
             )
-            for n in range(nodes)
+            for n, bus in enumerate(buses)
         ]
         edges = [16384 * n // nodes for n in range(nodes + 1)]
         for node, first, behind in zip(made, edges, edges[1:], strict=False):
             node.do("CLUSTER", "ADDSLOTSRANGE", first, behind - 1)
-            node.do("CLUSTER", "MEET", HOST, made[0].port)
+            node.do("CLUSTER", "MEET", HOST, made[0].port, buses[0])
         for node in made:
             wait_for(functools.partial(_serves, node))
         yield made

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from courtkeeper.cli import common
-from courtkeeper.findings import ConfigurationError, Result, Status, worst
+from courtkeeper.cli import common, vault_keys, vault_restore
+from courtkeeper.cli.vault_common import BackupArgument, JsonOption, VaultOption, end, print_json, settings_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,58 +18,8 @@ if TYPE_CHECKING:
     from courtkeeper.vault.settings import VaultSettings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-
-VaultOption = Annotated[
-    str,
-    typer.Option(
-        "--vault",
-        metavar="FILE",
-        help="The vault's settings (JSON or TOML). Else $COURTKEEPER_VAULT, the checkout's "
-        "var/vault/vault.json, /etc/courtkeeper/vault.json.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result and nothing else.")]
-BackupArgument = Annotated[str, typer.Argument(metavar="ID", help="A backup, as `vault list` names it.")]
-
-
-def settings_of(file: str) -> VaultSettings:
-    """Return the settings that a command works on. Raises ConfigurationError."""
-    from courtkeeper.vault import told
-
-    checkout: Path | None = None
-    with contextlib.suppress(ConfigurationError):
-        checkout = common.checkout(None)
-    return told.vault_file(told.path_of(file, checkout))
-
-
-def end(result: Result, *, as_json: bool, show_all: bool = False) -> None:
-    """Print a result and end the program by it."""
-    if as_json:
-        print_json(result.to_builtins())
-    else:
-        _print(result, show_all=show_all)
-    sys.exit(common.CRITICAL if worst(result.findings) is Status.CRIT else 0)
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """Print a value as one line of JSON."""
-    import msgspec
-
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
-
-
-def _print(result: Result, *, show_all: bool) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    from courtkeeper.cli import findings
-
-    console = Console(highlight=False)
-    word = worst(result.findings).name
-    console.print(Text.assemble((word, findings.COLOURS[word]), f"  {common.printable(result.msg)}"))
-    for action in result.actions:
-        findings.line(console, f"  {action}")
-    findings.show(console, result.findings, most_ok=sys.maxsize if show_all else 0)
+app.add_typer(vault_keys.app, name="keys", help="Make keys, and seal backups anew for other ones.")
+vault_restore.add_to(app)
 
 
 @app.command("list")

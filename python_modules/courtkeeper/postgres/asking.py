@@ -11,6 +11,7 @@ from psycopg import errors
 from courtkeeper.findings import Status
 from courtkeeper.postgres.check import Context
 from courtkeeper.postgres.query import Struct, structs
+from courtkeeper.postgres.refusal import is_lost, words
 
 
 class Unanswered(Exception):  # noqa: N818 # an answer that is missing, not an error of the program
@@ -56,9 +57,9 @@ def bound(context: Context, timeout_s: float | None) -> None:
 
 def unanswered(context: Context, error: psycopg.Error) -> Unanswered:
     """Return what `error` means for one question; raise it again where the connection is lost."""
-    if context.connection.closed or error.sqlstate is None:
+    if is_lost(error, context.connection):
         raise error
-    why = str(error.diag.message_primary or error).splitlines()[0].rstrip(".")
+    why = words(error)
     if isinstance(error, errors.LockNotAvailable):
         return Unanswered(Status.SKIPPED, "an object is locked by somebody else", "try later")
     if isinstance(error, errors.QueryCanceled):

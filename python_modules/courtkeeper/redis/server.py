@@ -98,7 +98,7 @@ def _parts(url: str) -> dict[str, Any]:
     if parts.scheme == "unix" and path and not parts.netloc.rpartition("@")[2]:
         place = {"socket": path}
     elif parts.scheme in ("redis", "rediss"):
-        place = {"host": parts.hostname or "127.0.0.1", "port": parts.port or 6379}
+        place = {"host": parts.hostname or "127.0.0.1", "port": 6379 if parts.port is None else parts.port}
         place |= {"database": int(path.strip("/") or 0), "tls": parts.scheme == "rediss"}
     if not place or parts.fragment or more.keys() & {"password", "user", *place}:
         raise ValueError(parts.scheme)
@@ -120,7 +120,9 @@ def connect(settings: ServerSettings, *, purpose: str) -> Client:
             raise errors.InvalidResponse(f"a reply cannot be read: {type(error).__name__}") from error
         # In a way of its own: the client fails where a user may not name its connection.
         ping, _ = replies(client, [("PING",), ("CLIENT", "SETNAME", f"courtkeeper-{purpose}")])
-        if isinstance(ping, errors.RedisError) and not isinstance(ping, errors.NoPermissionError):
+        # PING too is refused by a server that could not save its data: that one answers all the same.
+        alive = isinstance(ping, errors.NoPermissionError) or str(ping).startswith("MISCONF")
+        if isinstance(ping, errors.RedisError) and not alive:
             raise ping
         if not isinstance(ping, errors.RedisError) and ping != b"PONG":
             raise errors.InvalidResponse(f"PING is answered by {type(ping).__name__}")

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pyrage import IdentityError, x25519
 
 from courtkeeper.findings import ConfigurationError
+from courtkeeper.vault import recipients
 
 _IDENTITY = "AGE-SECRET-KEY-"
 _SIGNING = "COURTKEEPER-SIGNING-KEY-"
@@ -65,6 +66,27 @@ def new_signing_key(path: Path) -> str:
     public = signer_of(key)
     _written(path, f"# public key: {public}\n{_SIGNING}{base64.b64encode(raw).decode()}\n")
     return public
+
+
+def public_of(path: str) -> list[str]:
+    """Return the public keys of the identities in a file. Raises ConfigurationError."""
+    return [str(identity.to_public()) for identity in identities(path)]
+
+
+def add_recipient(path: Path, public: str) -> bool:
+    """Add a public key to a file of recipients, made where it is missing; False if it is in there."""
+    known = recipients.in_file(str(path)) if path.exists() else []
+    if public in known:
+        return False
+    text = path.read_text(encoding="utf-8") if path.exists() else "# Backups are sealed for each of these.\n"
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(f"{text.rstrip()}\n{public}\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
+    return True
 
 
 def _private_lines(path: str, what: str) -> list[str]:

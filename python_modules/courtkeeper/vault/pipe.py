@@ -107,12 +107,12 @@ class _Sealing:
 
 
 class _Reading:
-    """What the source writes to: counts, hashes, keeps the pace, compresses."""
+    """What the source writes to: counts, hashes, keeps the pace, compresses (unless `packed` already)."""
 
-    def __init__(self, queue: ByteQueue, pace: Pace, progress: Progress) -> None:
+    def __init__(self, queue: ByteQueue, pace: Pace, progress: Progress, *, packed: bool) -> None:
         threads = pace.threads or min(os.cpu_count() or 1, _MOST_THREADS)
         compressor = zstandard.ZstdCompressor(level=pace.level, threads=threads, write_checksum=True)
-        self._chunker = compressor.chunker(chunk_size=CHUNK)
+        self._chunker = None if packed else compressor.chunker(chunk_size=CHUNK)
         self._queue, self._progress = queue, progress
         self._rate = pace.rate_mb_s * 1e6
         self._begun = self._told = time.monotonic()
@@ -122,8 +122,11 @@ class _Reading:
     def write(self, data: Chunk) -> None:
         self.size += len(data)
         self.digest.update(data)
-        for chunk in self._chunker.compress(data):
-            self._queue.put(chunk)
+        if self._chunker is None:
+            self._queue.put(bytes(data))
+        else:
+            for chunk in self._chunker.compress(data):
+                self._queue.put(chunk)
         now = time.monotonic()
         if now - self._told > _PROGRESS_EVERY_S:
             self._told = now
@@ -132,8 +135,9 @@ class _Reading:
             time.sleep(ahead)
 
     def finish(self) -> None:
-        for chunk in self._chunker.finish():  # type: ignore[no-untyped-call]
-            self._queue.put(chunk)
+        if self._chunker is not None:
+            for chunk in self._chunker.finish():  # type: ignore[no-untyped-call]
+                self._queue.put(chunk)
         self._queue.end()
         self._progress(self.size)
 
@@ -146,17 +150,18 @@ def seal(
     pace: Pace,
     *,
     expected: int = 0,
+    packed: bool = False,
     progress: Progress = lambda _: None,
 ) -> Sealed:
     """Send what `produce` writes, sealed, to the object `key` of every destination.
 
     Where `produce` raises, its error is raised and no destination keeps anything. A destination that fails is
     in `failed`; when all do, DestinationError is raised and the source is not read any further. `expected`:
-    about how many plain bytes there are (0: unknown).
+    about how many plain bytes there are (0: unknown). `packed`: what is written is compressed already.
     """
     lanes = Lanes(destinations, key, expected, pace.patience_s)
     sealing = _Sealing(recipients, lanes)
-    reading = _Reading(sealing.queue, pace, progress)
+    reading = _Reading(sealing.queue, pace, progress, packed=packed)
     try:
         try:
             produce(reading.write)

@@ -37,8 +37,8 @@ def in_file(path: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConfigurationError(
-            f"recipients_file {path} cannot be read ({reason}): make keys with `courtkeeper vault keys`, or "
-            "mend its path"
+            f"recipients_file {path} cannot be read ({reason}): make keys with `courtkeeper vault keys new`, "
+            "or mend its path"
         ) from error
     found = [line for line in lines if line and not line.startswith("#")]
     for line in found:

@@ -152,7 +152,7 @@ def plan(candidates: Iterable[Candidate], policy: Policy, *, now: datetime) -> P
     """Decide what stays of the backups of one source in one place. The order given does not matter."""
     backups = sorted(candidates, key=_age)
     known = {backup.id: backup for backup in backups}
-    good = [backup for backup in backups if _whole(backup, known)]
+    good = _whole(backups)
     why: dict[str, list[str]] = {}
     if good:
         trusted = [backup for backup in good if not _future(backup, now) and not _doubtful(backup, now)]
@@ -179,12 +179,12 @@ def _age(backup: Candidate) -> tuple[datetime, str]:
     return backup.taken_at, backup.id
 
 
-def _whole(backup: Candidate, known: Mapping[str, Candidate], above: frozenset[str] = frozenset()) -> bool:
-    """Tell whether a backup and all that it needs are there and good."""
-    if not backup.good or backup.id in above:
-        return False
-    chain = above | {backup.id}
-    return all(each in known and _whole(known[each], known, chain) for each in backup.needs)
+def _whole(backups: Sequence[Candidate]) -> list[Candidate]:
+    """Return those that are good and whose needs are all there and whole themselves."""
+    whole = {backup.id for backup in backups if backup.good}
+    while lost := {each.id for each in backups if each.id in whole and not whole.issuperset(each.needs)}:
+        whole -= lost
+    return [backup for backup in backups if backup.id in whole]
 
 
 def _future(backup: Candidate, now: datetime) -> bool:

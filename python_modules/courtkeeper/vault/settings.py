@@ -204,7 +204,7 @@ def vault_from(given: Mapping[str, Any], *, sealing: bool = True) -> VaultSettin
     for number, key in enumerate(settings.recipients):
         recipients.require(f"recipients[{number}]", key)
     if sealing:
-        settings = _with_recipients(settings)
+        settings = with_recipients(settings)
     if not settings.destinations:
         raise ConfigurationError("destinations is empty: give at least one")
     _names("destinations", [entry.name for entry in settings.destinations])
@@ -222,7 +222,7 @@ def vault_from(given: Mapping[str, Any], *, sealing: bool = True) -> VaultSettin
     return settings
 
 
-def _with_recipients(settings: VaultSettings) -> VaultSettings:
+def with_recipients(settings: VaultSettings) -> VaultSettings:
     """Return the settings with the file's recipients among them. Raises ConfigurationError where none are."""
     more = recipients.in_file(settings.recipients_file) if settings.recipients_file else []
     every = tuple(dict.fromkeys([*settings.recipients, *more]))
@@ -245,7 +245,7 @@ def _check_destination(key: str, entry: DestinationSettings) -> None:
         raise ConfigurationError(f"{key}.access_key and {key}.secret_key belong together: give both or none")
     if entry.ca_file and not Path(entry.ca_file).is_file():
         raise ConfigurationError(f"{key}.ca_file {entry.ca_file} is not there: mend its path")
-    within(f"{key}.part_mb", entry.part_mb, 5, 64)
+    within(f"{key}.part_mb", entry.part_mb, 5, 24)
     within(f"{key}.timeout_s", entry.timeout_s, 0.1, 3600)
     within(f"{key}.attempts", entry.attempts, 1, 20)
 

@@ -53,11 +53,45 @@ def unseal(
     Raises DamagedError where they are not those of the manifest, WrongKeyError where no identity opens them,
     DestinationError where the destination fails, and what `write` raises. `progress` is told the plain bytes.
     """
+    where = f"{prefix}{part.name} on {destination.name}"
+    _opened(
+        destination,
+        prefix,
+        part,
+        identities,
+        lambda queue: _expand(queue, part, write, where, progress),
+    )
+
+
+def unseal_packed(
+    destination: Destination,
+    prefix: str,
+    part: Part,
+    identities: Sequence[x25519.Identity],
+    write: Write,
+) -> None:
+    """Write what is sealed in one part as it is: still compressed. Raises as `unseal`."""
+
+    def passed(queue: ByteQueue) -> None:
+        while chunk := queue.take():
+            write(chunk)
+
+    _opened(destination, prefix, part, identities, passed)
+
+
+def _opened(
+    destination: Destination,
+    prefix: str,
+    part: Part,
+    identities: Sequence[x25519.Identity],
+    consume: Callable[[ByteQueue], None],
+) -> None:
+    """Hand what is sealed in a part to `consume`, which reads it to its end, and judge it then."""
     fetching = _Fetching(destination, prefix, part)
     opening = _Opening(fetching, identities)
     where = f"{prefix}{part.name} on {destination.name}"
     try:
-        _expand(opening.queue, part, write, where, progress)
+        consume(opening.queue)
     except StoppedError:
         raise opening.reason(where) from None
     finally:

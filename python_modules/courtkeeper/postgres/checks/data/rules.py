@@ -12,6 +12,7 @@ from psycopg import errors
 from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.asking import Unanswered, bound, unanswered
 from courtkeeper.postgres.check import Check, Context
+from courtkeeper.postgres.refusal import words
 from courtkeeper.postgres.server import Server
 from courtkeeper.postgres.settings import IntegritySettings, Rule
 
@@ -108,9 +109,10 @@ def offending(context: Context, rule: Rule) -> Offence:
 
 
 def _refused(why: str, error: psycopg.Error) -> Unanswered:
-    said = str(error.diag.message_primary or error).splitlines()[0].rstrip(".")
     return Unanswered(
-        Status.UNKNOWN, f"{why} ({said})", "mend the rule's sql: one SELECT that returns the offending rows"
+        Status.UNKNOWN,
+        f"{why} ({words(error)})",
+        "mend the rule's sql: one SELECT that returns the offending rows",
     )
 
 
