@@ -162,7 +162,7 @@ def _compared(part: Part, target: Target, version: str) -> Check:
     rows = sum(table.rows or 0 for table in part.tables)
     if wrong:
         more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
-        text = f"tables differ: {'; '.join(wrong[:_NAMED])}{more} (backed up from {version}, restored into {here})"
+        text = f"tables differ: {'; '.join(wrong[:_NAMED])}{more} (from {version}, into {here})"
         return Check(name=name, passed=False, sentence=text, observed=len(wrong), limit=0, unit="tables")
     text = f"{len(part.tables)} tables and {rows} rows as in the manifest, checksums of {known} alike"
     return Check(name=name, passed=True, sentence=text, observed=rows, unit="rows")
