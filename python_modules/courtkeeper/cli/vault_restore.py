@@ -15,6 +15,8 @@ CheckOption = Annotated[bool, typer.Option("--check", help="Say what would happe
 def add_to(app: typer.Typer) -> None:
     """Add the commands to those of the vault."""
     app.command("drill")(drill_backups)
+    app.command("restore")(restore_backup)
+    app.command("former")(former_states)
 
 
 def drill_backups(
@@ -41,3 +43,71 @@ def drill_backups(
             settings, policy, sources=source or [], backup_id=backup, check_mode=check, progress=progress
         )
     end(result, as_json=as_json, show_all=True)
+
+
+def restore_backup(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A source of the vault, as `database`.")],
+    backup: Annotated[str, typer.Option("--id", help="This backup. Else the newest.")] = "",
+    until: Annotated[
+        str, typer.Option("--until", metavar="TIME", help="The newest taken by then (ISO 8601, UTC).")
+    ] = "",
+    database: Annotated[
+        str, typer.Option("--database", help="One database. Else all, and missing roles.")
+    ] = "",
+    table: Annotated[str, typer.Option("--table", metavar="SCHEMA.NAME", help="One table of it.")] = "",
+    path: Annotated[str, typer.Option("--path", help="One tree of a backup of files. Else all.")] = "",
+    destination: Annotated[str, typer.Option("--from", help="Read from this destination first.")] = "",
+    beside: Annotated[bool, typer.Option("--beside", help="Leave it beside, and swap nothing in.")] = False,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option("--replace", metavar="NAME", help="This is in use and may be replaced. Repeatable."),
+    ] = None,
+    end_sessions: Annotated[
+        bool, typer.Option("--end-sessions", help="End the sessions of what is replaced.")
+    ] = False,
+    roles: Annotated[bool, typer.Option("--roles", help="Make missing roles for one database, too.")] = False,
+    check: CheckOption = False,
+    vault: VaultOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Restore to the side, check it there, and swap it in; what was in use is kept until you say otherwise.
+
+    --check says what would happen, how long it should take, and what would be lost.
+    Exit code 0: restored. 1: failed, and what is in use is as it was. 2: refused. 3: critical findings.
+    """
+    from courtkeeper.vault.restore.request import request_from
+    from courtkeeper.vault.restore.run import restore
+
+    settings = settings_of(vault)
+    given = {
+        "source": source,
+        "backup": backup,
+        "until": until,
+        "destination": destination,
+        "database": database,
+        "table": table,
+        "path": path,
+        "beside": beside,
+        "replace": replace or [],
+        "end_sessions": end_sessions,
+        "roles": roles,
+    }
+    with shown_progress(silent=as_json) as progress:
+        result = restore(settings, request_from(given), check_mode=check, progress=progress)
+    end(result, as_json=as_json, show_all=True)
+
+
+def former_states(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A source of the vault.")],
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="NAME", help="Remove this one. Repeatable.")
+    ] = None,
+    check: CheckOption = False,
+    vault: VaultOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show what restores keep beside what is in use, and remove what is named."""
+    from courtkeeper.vault.restore.former import former
+
+    settings = settings_of(vault)
+    end(former(settings, source, remove=remove or [], check_mode=check), as_json=as_json, show_all=True)

@@ -21,6 +21,18 @@ def sized(size: float) -> str:
     return f"{size:.1f} TB"
 
 
+def lasted(seconds: float) -> str:
+    """`4.2 s`, `12 min`, `3.1 h`: a time as a person reads it."""
+    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return (
+                f"{seconds / divisor:.1f} {unit}"
+                if seconds / divisor < 100
+                else f"{seconds / divisor:.0f} {unit}"
+            )
+    return f"{seconds / 86400:.1f} days"
+
+
 def done(manifest: Manifest, where: Sequence[str]) -> Finding:
     """Say what was stored where."""
     return Finding(

@@ -9,23 +9,11 @@ from courtkeeper.findings import Finding, Status
 from courtkeeper.vault import places
 from courtkeeper.vault.drill.policy import DrillPolicy
 from courtkeeper.vault.drill.trend import forecast
-from courtkeeper.vault.findings import sized
+from courtkeeper.vault.findings import lasted, sized
 from courtkeeper.vault.proofs import Check, Proof
 
 # The heartbeat is written as the backup begins: much older data are those of a replica that hangs.
 _STALE_S = 3600.0
-
-
-def lasted(seconds: float) -> str:
-    """`4.2 s`, `12 min`, `3.1 h`: a time as a person reads it."""
-    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return (
-                f"{seconds / divisor:.1f} {unit}"
-                if seconds / divisor < 100
-                else f"{seconds / divisor:.0f} {unit}"
-            )
-    return f"{seconds / 86400:.1f} days"
 
 
 def of_proof(proof: Proof, policy: DrillPolicy) -> Iterator[Finding]:

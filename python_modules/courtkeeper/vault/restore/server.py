@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,14 +35,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     bin_directory: str = ""
 
     @classmethod
-    def of(cls, source: PostgresSource) -> Target:
-        """Return the server that a source is."""
+    def of(cls, source: PostgresSource, avoid: Sequence[str] = ()) -> Target:
+        """Return the server that a source is; we enter it by a database that is not among `avoid`."""
+        doors = dict.fromkeys([source.database, "postgres", "template1"])
         return cls(
             host=source.host,
             port=source.port,
             user=source.user,
             password=source.password,
-            maintenance=source.database,
+            maintenance=next(name for name in doors if name not in avoid or name == "template1"),
             options=source.options,
             bin_directory=source.bin_directory,
         )

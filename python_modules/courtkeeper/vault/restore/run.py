@@ -1,0 +1,85 @@
+"""One restore, whatever it is of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from courtkeeper.findings import CourtkeeperError, Result, Status
+from courtkeeper.vault import catalog, problems
+from courtkeeper.vault.destinations import destination
+from courtkeeper.vault.lock import alone
+from courtkeeper.vault.restore import copies, files, postgres
+from courtkeeper.vault.restore.request import Request, fitting
+from courtkeeper.vault.restore.work import Work
+from courtkeeper.vault.settings import FilesSource, PostgresSource, SourceSettings, VaultSettings
+
+
+def restore(
+    settings: VaultSettings,
+    request: Request,
+    *,
+    check_mode: bool = False,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    progress: Callable[[int, int, str], None] = lambda _done, _total, _text: None,
+    trace: Callable[[str], None] = lambda _step: None,
+) -> Result:
+    """Restore what is asked for: to the side, checked there, and swapped in.
+
+    `check_mode`: say what would happen, how long it should take and what would be lost. Raises
+    ConfigurationError where it is refused, BusyError where another restore is at work, and CourtkeeperError
+    where it fails: then what is in use is as it was. `trace` is told each step; tests end the process there.
+    """
+    source = settings.source(request.source)
+    fitting(request, source)
+    opening = copies.identities(settings)
+    with alone(settings, "restore"):
+        places = {entry.name: destination(entry) for entry in settings.destinations}
+        seen = catalog.load(
+            settings.name, list(places.values()), signers=settings.signers, source=request.source
+        )
+        backup = copies.chosen(
+            seen,
+            request.source,
+            backup_id=request.backup,
+            until=request.moment,
+            destination=request.destination,
+        )
+        work = Work(
+            settings=settings,
+            request=request,
+            backup=backup,
+            places=places,
+            identities=opening,
+            now=now,
+            progress=progress,
+            trace=trace,
+        )
+        work.result.findings += [
+            finding
+            for finding in problems.findings(seen, leftovers_hours=48, now=now())
+            if finding.status is Status.CRIT
+        ]
+        begun = time.monotonic()
+        try:
+            _dispatch(work, source, check_mode=check_mode)
+        except CourtkeeperError as error:
+            error.partial = error.partial or (work.result if work.result.changed else None)
+            raise
+    work.result.metrics["duration_s"] = round(time.monotonic() - begun, 3)
+    work.result.details["backup"] = {"id": backup.id, "taken_at": backup.taken_at.isoformat()}
+    if not check_mode:
+        took = work.result.metrics["duration_s"]
+        work.result.msg = f"restored {request.source} from {backup.id} ({work.age} old) in {took:.1f} s"
+    return work.result
+
+
+def _dispatch(work: Work, source: SourceSettings, *, check_mode: bool) -> None:
+    if isinstance(source, PostgresSource):
+        (postgres.plan if check_mode else postgres.restore)(work, source)
+        return
+    if isinstance(source, FilesSource):
+        (files.plan if check_mode else files.restore)(work)
+        return
+    raise CourtkeeperError("not yet")
