@@ -217,9 +217,15 @@ def _judged(work: Work, target: Target, connection: Connection, part: Part, name
     if missing:
         text = f"Grants or settings of {', '.join(missing[:_NAMED])} were left out: there are no such roles."
         work.found("roles", part.database, Status.WARN, text, fix="restore the roles, too (roles: true)")
-    side = sides.beside(work.backup, part.database, work.now())
-    sides.mark(connection, name, msgspec.structs.replace(side, state="checked"))
+    if work.request.beside:
+        _keep(work, connection, part.database, name)
     work.trace(f"whole:{part.database}")
+
+
+def _keep(work: Work, connection: Connection, database_name: str, name: str) -> None:
+    """Note that a restored database stays where it is: no later run takes it for what a killed one left."""
+    side = sides.beside(work.backup, database_name, work.now())
+    sides.mark(connection, name, msgspec.structs.replace(side, state="checked"))
 
 
 def _swapped(work: Work, target: Target, connection: Connection, made: dict[str, str]) -> None:
@@ -235,10 +241,13 @@ def _swapped(work: Work, target: Target, connection: Connection, made: dict[str,
     ]
     work.trace("swapping")
     try:
-        former = swap.swap(connection, target, swaps, now, end_sessions=work.request.end_sessions)
+        former = swap.swap(
+            connection, target, swaps, now, end_sessions=work.request.end_sessions, trace=work.trace
+        )
     except RestoreError as error:
         error.partial = work.result
         for name, restored in made.items():
+            _keep(work, connection, name, restored)
             work.did(f"restored {name} as {restored}, which is whole and stays beside the one in use")
         raise
     work.trace("swapped")

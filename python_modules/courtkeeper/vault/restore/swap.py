@@ -16,6 +16,7 @@ from psycopg import errors, sql
 
 from courtkeeper.database import Connection
 from courtkeeper.findings import CourtkeeperError
+from courtkeeper.vault.context import Trace
 from courtkeeper.vault.restore import sides
 from courtkeeper.vault.restore.feed import RestoreError
 from courtkeeper.vault.restore.server import Target
@@ -50,7 +51,13 @@ def sessions(connection: Connection, database: str) -> list[str]:
 
 
 def swap(
-    connection: Connection, target: Target, swaps: Sequence[Swap], now: datetime, *, end_sessions: bool
+    connection: Connection,
+    target: Target,
+    swaps: Sequence[Swap],
+    now: datetime,
+    *,
+    end_sessions: bool,
+    trace: Trace,
 ) -> Mapping[str, str]:
     """Swap all or none; return the former name of each database that was there.
 
@@ -65,11 +72,13 @@ def swap(
         with _Ending(target, names), connection.transaction():
             for each in replaced:
                 _renamed(connection, each, now)
+                trace(f"renamed:{each.database}")
             for each in swaps:
                 text = sides.description(connection, each.former) if each in replaced else None
                 before = _before(text)
                 _rename(connection, each.restored, each.database)
                 sides.comment(connection, each.database, before)
+                trace(f"named:{each.database}")
     except errors.ObjectInUse as error:
         text = " ".join(str(error).split())[:200]
         raise RestoreError(

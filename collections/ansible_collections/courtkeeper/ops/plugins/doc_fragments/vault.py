@@ -140,6 +140,9 @@ options:
           checksums:
             description: Whether rows and a checksum of every table are taken in the dump's snapshot.
             type: bool
+          heartbeat:
+            description: Whether the time is written to the table courtkeeper.heartbeat before each dump.
+            type: bool
           lock_timeout_s:
             description: Seconds that the dump waits for a lock.
             type: float
@@ -187,6 +190,6 @@ options:
         description: How hard a backup works, C({level, threads, rate_mb_s, patience_s, attempts}).
         type: dict
       policy:
-        description: Retention and verification.
+        description: Retention, verification and drills.
         type: dict
 """

@@ -39,6 +39,7 @@ SOURCE = dict(
     bin_directory=dict(type="str"),
     globals=dict(type="bool"),
     checksums=dict(type="bool"),
+    heartbeat=dict(type="bool"),
     lock_timeout_s=dict(type="float"),
     tls=dict(type="bool"),
     ca_file=dict(type="str"),
