@@ -112,7 +112,7 @@ def test_a_tree_is_as_it_was_or_swapped_whole(one: Vault) -> None:
             assert expected is None or content in expected, (step, each)
 
     restore(one.settings, request)
-    assert {each.state for each in asides.noted(one.settings)} <= {"former", "checked"}
+    assert {each.state for each in asides.noted(one.settings)} == {"former"}
     paths = {each.path for each in asides.noted(one.settings)}
     assert {str(path) for path in one.home.glob("app.*")} == paths
 

@@ -14,6 +14,7 @@ from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result
 from courtkeeper.vault import catalog
 from courtkeeper.vault.backup import backup
 from courtkeeper.vault.restore import sides
+from courtkeeper.vault.restore.former import former
 from courtkeeper.vault.restore.request import request_from
 from courtkeeper.vault.restore.run import restore
 from courtkeeper.vault.restore.server import Target
@@ -269,3 +270,40 @@ def test_the_moment_chooses_the_backup(one: Vault, filled: str) -> None:
     assert newest.id != oldest.id
     assert isinstance(one.catalog(), catalog.Catalog)
     assert "password" not in repr(Target.of(one.settings.sources[0]))  # type: ignore[arg-type]
+
+
+def test_a_table_gets_its_rows_back_and_keeps_what_hangs_on_it(one: Vault, filled: str) -> None:
+    harm(filled)
+    with pytest.raises(ConfigurationError, match=r"say replace public\.sample"):
+        asked(one, table="public.sample")
+    request = request_from({"source": "database", "table": "public.sample", "replace": ["public.sample"]})
+    planned = restore(one.settings, request, check_mode=True)
+    assert "replace the rows of public.sample" in planned.actions[1]
+
+    result = restore(one.settings, request)
+
+    assert count(filled) == ROWS
+    assert count(filled, "even") == ROWS // 2
+    assert count(filled, "since") == 1
+    assert beside(filled) == []
+    kept = former(one.settings, "database").details["beside"]
+    assert [each["name"] for each in kept] == [result.details["former"]["public.sample"]]
+    database, _, name = kept[0]["name"].partition(":")
+    assert (database, count(filled, name)) == (name_of(filled), 100)
+    former(one.settings, "database", remove=[kept[0]["name"]])
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        count(filled, name)
+
+
+def test_rows_that_others_do_not_fit_are_not_swapped_in(one: Vault, filled: str) -> None:
+    with psycopg.connect(filled, autocommit=True) as connection:
+        connection.execute("INSERT INTO sample (n) VALUES (99999)")
+        connection.execute('INSERT INTO "odd Name" (y) VALUES (99999)')
+    with pytest.raises(CourtkeeperError, match=r'1 rows of "odd Name" refer to nothing'):
+        asked(one, table="public.sample", replace=["public.sample"])
+    assert count(filled) == ROWS + 1
+    assert former(one.settings, "database").details["beside"] == []
+    asked(one, table="public.odd Name", replace=["public.odd Name"])
+    assert count(filled, '"odd Name"') == 10
+    with pytest.raises(ConfigurationError, match="has no table"):
+        asked(one, table="public.nothing")

@@ -15,7 +15,7 @@ import psycopg
 from courtkeeper.database import Connection
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.vault.drill import postgres
-from courtkeeper.vault.drill.policy import DrillPolicy, Query
+from courtkeeper.vault.drill.policy import DrillPolicy, Query, text_of
 from courtkeeper.vault.drill.work import Drilled, Opened
 from courtkeeper.vault.manifest import Part
 from courtkeeper.vault.proofs import Check
@@ -209,7 +209,7 @@ def _asked(target: Target, query: Query, names: Sequence[str], rounds: int) -> C
         with target.connected(name, purpose="drill") as connection:
             connection.execute("SET default_transaction_read_only = on")
             took = _timed(connection, query, rounds)
-    except (RestoreError, psycopg.Error) as error:
+    except (CourtkeeperError, psycopg.Error) as error:
         return Check(name=label, passed=False, sentence=" ".join(str(error).split())[:300])
     p95 = percentile(took, 0.95)
     within = not query.limit_ms or p95 <= query.limit_ms
@@ -227,11 +227,12 @@ def _asked(target: Target, query: Query, names: Sequence[str], rounds: int) -> C
 def _timed(connection: Connection, query: Query, rounds: int) -> list[float]:
     values = {key: _values(connection, statement) for key, statement in query.parameters.items()}
     connection.execute("SELECT 1")
+    text = text_of(query).encode()
     took = []
     for number in range(rounds):
         given: Mapping[str, Any] = {key: rows[number % len(rows)] for key, rows in values.items()}
         begun = time.perf_counter()
-        connection.execute(query.sql.encode(), given or None).fetchall()
+        connection.execute(text, given or None).fetchall()
         took.append((time.perf_counter() - begun) * 1000)
     return took
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import msgspec
 
 from courtkeeper.findings import ConfigurationError
@@ -13,14 +15,29 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `parameters`: a query of one column for each, whose rows are taken in turn. `limit_ms`: what the 95th of
     100 answers may take (0: no limit). Empty `database`: the first of the source.
+    `resource`: a file of a Python package instead of `sql`, as `courtkeeper.platform.api:sql/games.sql`.
     """
 
     name: str
-    sql: str
+    sql: str = ""
+    resource: str = ""
     parameters: dict[str, str] = msgspec.field(default_factory=dict)
     source: str = ""
     database: str = ""
     limit_ms: float = 0.0
+
+
+def text_of(query: Query) -> str:
+    """Return what a query asks. Raises ConfigurationError where its resource is not there."""
+    if not query.resource:
+        return query.sql
+    package, _, path = query.resource.partition(":")
+    try:
+        return files(package).joinpath(path).read_text(encoding="utf-8")
+    except (ImportError, OSError, ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"queries: the resource {query.resource!r} cannot be read: {error}"
+        ) from error
 
 
 class DrillPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,5 +83,5 @@ def checked(policy: DrillPolicy, prefix: str) -> None:
         if value and not value.startswith("/"):
             raise ConfigurationError(f"{prefix}{name} {value!r} is no absolute path")
     for number, query in enumerate(policy.queries):
-        if not query.sql.strip():
-            raise ConfigurationError(f"{prefix}queries[{number}].sql is empty")
+        if bool(query.sql.strip()) == bool(query.resource):
+            raise ConfigurationError(f"{prefix}queries[{number}] needs either sql or resource")

@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+
+from pyrage import x25519
 
 from courtkeeper import __version__
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status, worst
 from courtkeeper.vault import catalog, problems, proofs
 from courtkeeper.vault.catalog import Backup
 from courtkeeper.vault.destinations import Destination, destination
-from courtkeeper.vault.drill import findings, scratch
+from courtkeeper.vault.drill import findings, plain, scratch
 from courtkeeper.vault.drill.clone import clone
 from courtkeeper.vault.drill.policy import DrillPolicy
 from courtkeeper.vault.drill.work import Drilled, Opened
@@ -63,7 +66,7 @@ class _Run:
         self,
         settings: VaultSettings,
         policy: DrillPolicy,
-        opening: list,  # type: ignore[type-arg] # of pyrage's identities
+        opening: list[x25519.Identity],
         now: Clock,
         progress: Progress,
         trace: Trace,
@@ -159,13 +162,18 @@ class _Run:
         return proof
 
     @contextmanager
-    def _scratch(self) -> Iterator:  # type: ignore[type-arg] # of a path
+    def _scratch(self) -> Iterator[Path]:
         with scratch.directory(self._policy.scratch_directory, self._settings.name) as path:
             self._trace("scratch:made")
             yield path
             self._trace("scratch:destroying")
 
-    def _restored(self, opened: Opened, path) -> Drilled:  # type: ignore[no-untyped-def] # noqa: ANN001
+    def _restored(self, opened: Opened, path: Path) -> Drilled:
+        kind = opened.backup.manifest.kind
+        if kind == "files":
+            return plain.files(opened, path)
+        if kind == "redis":
+            return plain.cache(opened, path, self._policy)
         return clone(opened, path, self._source(opened.backup), self._policy)
 
     def _source(self, backup: Backup) -> SourceSettings | None:

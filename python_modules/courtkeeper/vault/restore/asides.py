@@ -86,7 +86,7 @@ def _settled(aside: Aside) -> Aside:
     if aside.state != "swapping":
         return aside
     still = os.lstat(aside.path).st_ino == aside.inode
-    return msgspec.structs.replace(aside, state="checked" if still else "former")
+    return msgspec.structs.replace(aside, state="restoring" if still else "former")
 
 
 def _journal(settings: VaultSettings) -> Path:

@@ -33,14 +33,15 @@ def feed(
     command: Sequence[str | Path],
     environment: Mapping[str, str],
     produce: Callable[[Write], None],
+    output: IO[bytes] | None = None,
 ) -> None:
     """Let a program read all that `produce` writes.
 
-    Raises RestoreError with its last words where it does not end well, and what `produce` raises; the program
-    is ended then.
+    What it prints goes to `output`. Raises RestoreError with its last words where it does not end well, and
+    what `produce` raises; the program is ended then.
     """
     with tempfile.TemporaryFile() as said:
-        process = _started(command, environment, said)
+        process = _started(command, environment, said, output)
         descriptor = process.stdin.fileno() if process.stdin else -1
         with contextlib.suppress(OSError):  # more than an unprivileged user may have
             fcntl.fcntl(descriptor, _F_SETPIPE_SZ, _PIPE_BYTES)
@@ -68,13 +69,13 @@ def feed(
 
 
 def _started(
-    command: Sequence[str | Path], environment: Mapping[str, str], said: IO[bytes]
+    command: Sequence[str | Path], environment: Mapping[str, str], said: IO[bytes], output: IO[bytes] | None
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             [*command],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=output or subprocess.DEVNULL,
             stderr=said,
             env=dict(environment),
             process_group=0,

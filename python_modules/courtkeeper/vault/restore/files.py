@@ -170,7 +170,10 @@ def unpack(work: Work, part: Part, places: Mapping[str, str], place: Destination
 
 
 def _whole(work: Work, aside: Aside) -> Aside:
-    found = msgspec.structs.replace(aside, state="checked", inode=os.lstat(aside.path).st_ino)
+    # What is to be swapped in is nobody's once its run is gone.
+    found = msgspec.structs.replace(
+        aside, state="checked" if work.request.beside else "restoring", inode=os.lstat(aside.path).st_ino
+    )
     asides.note(work.settings, found)
     return found
 
@@ -179,7 +182,11 @@ def _swap(work: Work, path: str, aside: Aside) -> None:
     asides.note(work.settings, msgspec.structs.replace(aside, state="swapping"))
     work.trace(f"swapping:{path}")
     if os.path.lexists(path):
-        exchange(aside.path, path)
+        try:
+            exchange(aside.path, path)
+        except RestoreError:
+            asides.note(work.settings, msgspec.structs.replace(aside, state="checked"))
+            raise
     else:
         Path(aside.path).rename(path)
     _sync(Path(path).parent)

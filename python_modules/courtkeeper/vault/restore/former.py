@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
+from psycopg import sql
 
+from courtkeeper.database import Connection
 from courtkeeper.findings import ConfigurationError, Finding, Result, Status
 from courtkeeper.vault.findings import lasted, sized
 from courtkeeper.vault.lock import alone
@@ -38,12 +40,12 @@ def former(
     with alone(settings, "restore"):
         if isinstance(source, PostgresSource):
             with Target.of(source).connected(purpose="restore") as connection:
-                there = _databases(sides.kept(connection))
+                there = [*_databases(sides.kept(connection)), *_tables(Target.of(source), connection)]
                 _require_known(there, remove)
                 for name in remove:
-                    result.actions.append(f"remove the database {name}")
+                    result.actions.append(f"remove {name}")
                     if not check_mode:
-                        sides.drop(connection, name)
+                        _dropped(Target.of(source), connection, name)
         else:
             noted = [each for each in asides.noted(settings) if each.source == source_name]
             there = _trees(noted)
@@ -73,6 +75,37 @@ def _databases(found: Sequence[sides.Kept]) -> list[Beside]:
         )
         for each in found
     ]
+
+
+def _tables(target: Target, connection: Connection) -> list[Beside]:
+    """Former tables, of every database; their name is `database:schema.table`."""
+    names = connection.execute("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate")
+    found = []
+    for database in [str(name) for (name,) in names]:
+        with target.connected(database) as inside:
+            found += [
+                Beside(
+                    name=f"{database}:{schema}.{name}",
+                    of=side.of,
+                    state=side.state,
+                    backup=side.backup,
+                    at=side.at,
+                    size=size,
+                )
+                for schema, name, side, size in sides.kept_tables(inside)
+            ]
+    return found
+
+
+def _dropped(target: Target, connection: Connection, name: str) -> None:
+    database, colon, table = name.partition(":")
+    if not colon:
+        sides.drop(connection, name)
+        return
+    with target.connected(database) as inside:
+        for schema, found, *_ in sides.kept_tables(inside):
+            if f"{schema}.{found}" == table:
+                inside.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(schema, found)))
 
 
 def _trees(found: Sequence[asides.Aside]) -> list[Beside]:

@@ -164,7 +164,14 @@ def _restored(
     _swapped(work, target, connection, made)
 
 
-def aside(work: Work, target: Target, connection: Connection, part: Part, place: Destination) -> str:
+def aside(
+    work: Work,
+    target: Target,
+    connection: Connection,
+    part: Part,
+    place: Destination,
+    arguments: Sequence[str] = (),
+) -> str:
     """Restore one dump into a new database, and return its name; nothing is left where it fails."""
     now = work.now()
     name = sides.name_for(part.database, "restored", now)
@@ -181,6 +188,7 @@ def aside(work: Work, target: Target, connection: Connection, part: Part, place:
             work.backup,
             place,
             work.identities,
+            arguments=arguments,
             progress=lambda size: work.passed(part, size),
         )
         work.trace(f"filled:{part.database}")
@@ -218,11 +226,11 @@ def _judged(work: Work, target: Target, connection: Connection, part: Part, name
         text = f"Grants or settings of {', '.join(missing[:_NAMED])} were left out: there are no such roles."
         work.found("roles", part.database, Status.WARN, text, fix="restore the roles, too (roles: true)")
     if work.request.beside:
-        _keep(work, connection, part.database, name)
+        keep(work, connection, part.database, name)
     work.trace(f"whole:{part.database}")
 
 
-def _keep(work: Work, connection: Connection, database_name: str, name: str) -> None:
+def keep(work: Work, connection: Connection, database_name: str, name: str) -> None:
     """Note that a restored database stays where it is: no later run takes it for what a killed one left."""
     side = sides.beside(work.backup, database_name, work.now())
     sides.mark(connection, name, msgspec.structs.replace(side, state="checked"))
@@ -247,7 +255,7 @@ def _swapped(work: Work, target: Target, connection: Connection, made: dict[str,
     except RestoreError as error:
         error.partial = work.result
         for name, restored in made.items():
-            _keep(work, connection, name, restored)
+            keep(work, connection, name, restored)
             work.did(f"restored {name} as {restored}, which is whole and stays beside the one in use")
         raise
     work.trace("swapped")

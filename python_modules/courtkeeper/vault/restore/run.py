@@ -10,7 +10,7 @@ from courtkeeper.findings import CourtkeeperError, Result, Status
 from courtkeeper.vault import catalog, problems
 from courtkeeper.vault.destinations import destination
 from courtkeeper.vault.lock import alone
-from courtkeeper.vault.restore import copies, files, postgres
+from courtkeeper.vault.restore import copies, files, postgres, redis, table
 from courtkeeper.vault.restore.request import Request, fitting
 from courtkeeper.vault.restore.work import Work
 from courtkeeper.vault.settings import FilesSource, PostgresSource, SourceSettings, VaultSettings
@@ -76,10 +76,11 @@ def restore(
 
 
 def _dispatch(work: Work, source: SourceSettings, *, check_mode: bool) -> None:
-    if isinstance(source, PostgresSource):
+    if isinstance(source, PostgresSource) and work.request.table:
+        (table.plan if check_mode else table.restore)(work, source)
+    elif isinstance(source, PostgresSource):
         (postgres.plan if check_mode else postgres.restore)(work, source)
-        return
-    if isinstance(source, FilesSource):
+    elif isinstance(source, FilesSource):
         (files.plan if check_mode else files.restore)(work)
-        return
-    raise CourtkeeperError("not yet")
+    else:
+        (redis.plan if check_mode else redis.restore)(work, source)

@@ -68,6 +68,24 @@ def mark(connection: Connection, name: str, side: Side) -> None:
     comment(connection, name, _MARK + msgspec.json.encode(side).decode())
 
 
+def mark_table(connection: Connection, schema: str, name: str, side: Side) -> None:
+    """Note on a table what it is for."""
+    text = _MARK + msgspec.json.encode(side).decode()
+    statement = sql.SQL("COMMENT ON TABLE {} IS {}")
+    connection.execute(statement.format(sql.Identifier(schema, name), sql.Literal(text)))
+
+
+def kept_tables(connection: Connection) -> list[tuple[str, str, Side, int]]:
+    """Return the former tables of the database that `connection` is in: schema, name, what it is, bytes."""
+    rows = connection.execute(
+        "SELECT n.nspname, c.relname, obj_description(c.oid, 'pg_class'), pg_total_relation_size(c.oid) "
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relkind = 'r' AND starts_with(obj_description(c.oid, 'pg_class'), %s) ORDER BY 1, 2",
+        (_MARK,),
+    )
+    return [(str(schema), str(name), side_of(text), int(size)) for schema, name, text, size in rows]
+
+
 def comment(connection: Connection, name: str, text: str | None) -> None:
     """Put a comment on a database, or take it away."""
     statement = sql.SQL("COMMENT ON DATABASE {} IS {}")

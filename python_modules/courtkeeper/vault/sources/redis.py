@@ -37,13 +37,13 @@ class RedisServer:
     @contextmanager
     def open(self) -> Iterator[_Session]:
         """See what the server is."""
-        with _Wire(self._settings) as wire:
+        with Wire(self._settings) as wire:
             facts, size, keys = _looked(wire, self._settings)
         yield _Session(self._settings, facts, size, keys)
 
     def plan(self) -> list[str]:
         """Say what would be copied."""
-        with _Wire(self._settings) as wire:
+        with Wire(self._settings) as wire:
             facts, _, keys = _looked(wire, self._settings)
         where = self._settings.socket or f"{self._settings.host}:{self._settings.port}"
         return [
@@ -64,7 +64,7 @@ class _Session:
 
     def _produce(self, write: Write) -> None:
         checked = _Rdb(write)
-        with _Wire(self._settings) as wire:
+        with Wire(self._settings) as wire:
             wire.snapshot(checked.write)
         checked.end()
 
@@ -91,7 +91,7 @@ class _Rdb:
             )
 
 
-class _Wire:
+class Wire:
     """One connection, in the protocol of Redis."""
 
     def __init__(self, settings: RedisSource) -> None:
@@ -248,7 +248,7 @@ class _Wire:
         return SourceError(f"the server {self._where} refuses {command}: {said}", again=again)
 
 
-def _looked(wire: _Wire, settings: RedisSource) -> tuple[Facts, int, dict[str, int]]:
+def _looked(wire: Wire, settings: RedisSource) -> tuple[Facts, int, dict[str, int]]:
     """Return what the server says of itself, about how large its data are, and its keys by database."""
     info = str(wire.ask("INFO"))
     known = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)

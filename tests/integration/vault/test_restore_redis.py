@@ -1,0 +1,123 @@
+"""A cache comes back through a scratch server, and is a master again afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status
+from courtkeeper.platform.valkey import server_program
+from courtkeeper.vault.backup import backup
+from courtkeeper.vault.drill.run import drill
+from courtkeeper.vault.restore import asides
+from courtkeeper.vault.restore.request import request_from
+from courtkeeper.vault.restore.run import restore
+from support.drills import drill_policy, left
+from support.dying import killed_at, steps_of
+from support.valkey import Server, valkey_server
+from support.vault import Vault, files_source, vault
+
+KEYS = 500
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with valkey_server(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def one(tmp_path: Path, server: Server) -> Vault:
+    """A vault with a backup of a cache and of a file; afterwards the cache is another."""
+    keys = client(server)
+    for number in range(KEYS):
+        keys.set(f"api:game:{number}", "x" * number)
+    place = {"host": server.host, "port": server.port, "password": server.password}
+    made = vault(
+        tmp_path, [{"name": "cache", "kind": "redis", **place}, files_source(tmp_path / "identity.txt")]
+    )
+    made.told["name"] = f"r{tmp_path.name[-20:]}".lower().replace("_", "-")
+    made.told["policy"] = {"drill": {"server_program": str(server_program())}}
+    backup(made.settings)
+    keys.flushall()
+    keys.set("now", "1")
+    return made
+
+
+def client(server: Server) -> redis.Redis:
+    return redis.Redis(server.host, server.port, password=server.password)
+
+
+def asked(one: Vault, *, check_mode: bool = False, **more: Any) -> Result:
+    return restore(one.settings, request_from({"source": "cache", **more}), check_mode=check_mode)
+
+
+def test_a_cache_in_use_takes_over_the_backup(one: Vault, server: Server) -> None:
+    with pytest.raises(ConfigurationError, match="say replace cache"):
+        asked(one)
+    planned = asked(one, check_mode=True, replace=["cache"])
+    assert "1 keys" in planned.actions[1]
+    assert client(server).dbsize() == 1
+
+    result = asked(one, replace=["cache"])
+
+    keys = client(server)
+    assert keys.dbsize() == KEYS
+    assert keys.get("api:game:17") == b"x" * 17
+    assert keys.info("replication")["role"] == "master"
+    assert keys.config_get("masterauth") == {"masterauth": ""}
+    assert keys.set("again", "1")
+    former = Path(result.details["former"]["cache"])
+    assert former.read_bytes().startswith((b"REDIS", b"VALKEY"))
+    assert [path.name for path in Path(one.told["state_directory"]).glob("courtkeeper-drill-*")] == []
+
+
+def test_it_stays_beside_when_told(one: Vault, server: Server) -> None:
+    asked(one, beside=True)
+    (aside,) = asides.noted(one.settings)
+    assert Path(aside.path).read_bytes().startswith((b"REDIS", b"VALKEY"))
+    assert client(server).dbsize() == 1
+
+
+@pytest.mark.slow
+def test_killed_anywhere_it_has_the_one_or_the_other(one: Vault, server: Server) -> None:
+    request = request_from({"source": "cache", "replace": ["cache"]})
+    work = lambda trace: restore(one.settings, request, trace=trace)  # noqa: E731
+
+    for step in dict.fromkeys(steps_of(work)):
+        keys = client(server)
+        if keys.info("replication")["role"] == "master":
+            keys.flushall()
+            keys.set("now", "1")
+        killed_at(step, 1, work)
+        assert client(server).dbsize() in (1, KEYS), step
+        assert client(server).get("now" if client(server).dbsize() == 1 else "api:game:1") is not None
+
+    restore(one.settings, request)
+    keys = client(server)
+    assert (keys.dbsize(), keys.info("replication")["role"]) == (KEYS, "master")
+    assert [path.name for path in Path(one.told["state_directory"]).glob("courtkeeper-drill-*")] == []
+    assert {each.state for each in asides.noted(one.settings)} == {"former"}
+
+
+def test_caches_and_files_are_drilled_too(one: Vault, server: Server) -> None:
+    result = drill(one.settings, drill_policy(server_program=str(server_program())))
+
+    assert {finding.status for finding in result.findings} == {Status.OK}, result.findings
+    assert result.metrics["proven_count"] == 2
+    assert all(taken.proven_at for taken in one.catalog().backups)
+    assert client(server).dbsize() == 1
+    assert left(one.settings.name) == []
+
+
+def test_what_no_server_loads_is_not_proven(one: Vault) -> None:
+    result = drill(one.settings, drill_policy(server_program="/bin/false"), sources=["cache"])
+    (finding,) = result.findings
+    assert (finding.id, finding.status) == ("drill.restore", Status.CRIT)
+    assert "cannot load the RDB" in finding.summary
+    with pytest.raises(CourtkeeperError):
+        drill(one.settings, drill_policy(), sources=["other"])
