@@ -55,7 +55,7 @@ def test_a_database_is_restored(here: Checkout) -> None:
     assert code == 2, record["message"]
     assert "say replace nba" in record["message"]
 
-    told = ("-e", '{"restore_source": "database", "restore_replace": ["nba"], "restore_end_sessions": true}')
+    told = ("-e", "restore_source=database", "-e", "restore_replace=nba", "-e", "restore_end_sessions=true")
     code, record = run(here, "restore", "--check", *told)
     assert code == 0, record["message"]
     code, record = run(here, "restore", *told)
@@ -64,7 +64,7 @@ def test_a_database_is_restored(here: Checkout) -> None:
     (former,) = kept["details"]["beside"]
     assert former["of"] == "nba"
 
-    removing = json.dumps({"restore_source": "database", "restore_remove_former": [former["name"]]})
-    code, record = run(here, "restore", "-e", removing)
+    removing = ("-e", "restore_source=database", "-e", f"restore_remove_former={former['name']}")
+    code, record = run(here, "restore", *removing)
     assert (code, record["changed"]) == (0, True), record["message"]
     assert json.loads(here.cli("vault", "former", "database", "--json").stdout)["details"]["beside"] == []

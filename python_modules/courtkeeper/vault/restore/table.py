@@ -275,8 +275,8 @@ def _require_good(work: Work, live: Connection, table: Table, columns: Sequence[
     wrong += _orphans(live, name)
     if wrong and not work.request.accept_differences:
         raise RestoreError(
-            f"the rows do not fit: {'; '.join(wrong)[:400]}. Nothing was changed; restore what they refer to, "
-            "too, or restore beside"
+            f"the rows do not fit: {'; '.join(wrong)[:400]}. Nothing was changed; restore what they "
+            "refer to, too, or restore beside"
         )
 
 
