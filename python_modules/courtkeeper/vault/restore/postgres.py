@@ -11,7 +11,7 @@ from courtkeeper.database import Connection
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Status
 from courtkeeper.vault.destinations.base import Destination
 from courtkeeper.vault.manifest import Part
-from courtkeeper.vault.restore import copies, database, estimate, properties, roles, sides, swap
+from courtkeeper.vault.restore import copies, database, estimate, properties, roles, room, sides, swap
 from courtkeeper.vault.restore.feed import RestoreError
 from courtkeeper.vault.restore.server import Target, major
 from courtkeeper.vault.restore.swap import Swap
@@ -65,7 +65,7 @@ def plan(work: Work, source: PostgresSource) -> None:
     with target.connected() as connection:
         _require_programs(target, connection, work)
         busy = in_use(connection, target, parts)
-        refused = refusal(work, busy)
+        refused = refusal(work, busy) or room.lacking(connection, target, work.backup.manifest, parts)
         gone = sides.leftovers(connection)
     copies.from_copies(
         work.backup,
@@ -131,6 +131,7 @@ def restore(work: Work, source: PostgresSource) -> None:
             raise ConfigurationError(f"{refused}: nothing was done")
         clear(work, target, connection)
         work.trace("swept")
+        room.require(connection, target, work.backup.manifest, parts)
         copies.from_copies(
             work.backup,
             work.places,
@@ -155,7 +156,7 @@ def _restored(
             _judged(work, target, connection, part, made[part.database])
     except BaseException:
         for name in made.values():
-            sides.drop(connection, name)
+            sides.discard(target, connection, name)
         raise
     if work.request.beside:
         for name, side in made.items():
@@ -181,6 +182,7 @@ def aside(
         work.trace(f"created:{part.database}")
         sides.mark(connection, name, sides.beside(work.backup, part.database, now))
         work.trace(f"marked:{part.database}")
+        begun = time.monotonic()
         database.fill(
             target,
             name,
@@ -191,11 +193,12 @@ def aside(
             arguments=arguments,
             progress=lambda size: work.passed(part, size),
         )
+        work.filled_s += time.monotonic() - begun
         work.trace(f"filled:{part.database}")
         with target.connected(name) as inside:
             inside.execute("ANALYZE")
     except BaseException:
-        sides.drop(connection, name)
+        sides.discard(target, connection, name)
         raise
     return name
 

@@ -10,20 +10,26 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import time
 from datetime import datetime
 from typing import Literal
 
 import msgspec
+import psycopg
 from psycopg import sql
 
 from courtkeeper.database import Connection
+from courtkeeper.findings import CourtkeeperError
 from courtkeeper.vault.catalog import Backup
 from courtkeeper.vault.restore.feed import RestoreError
+from courtkeeper.vault.restore.server import Target
 
 State = Literal["restoring", "checked", "former"]
 
 _MARK = "courtkeeper restore: "
 _NAME_BYTES = 63
+# A server that ran out of disk restarts, and replays its log first.
+_RECOVERS_S = 30.0
 _STAMP = re.compile(r"_(restored|former)_\d{8}t\d{6}_[0-9a-f]{4}\Z")
 _COMMENTS = """
 SELECT d.datname, shobj_description(d.oid, 'pg_database'), pg_database_size(d.oid)
@@ -152,6 +158,24 @@ def is_empty(connection: Connection) -> bool:
 def drop(connection: Connection, name: str) -> None:
     """Remove a database of ours, whoever is connected to it."""
     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def discard(target: Target, connection: Connection, name: str) -> None:
+    """Remove a database of ours after a failure, also where the server itself just fell over that failure.
+
+    Never raises: what cannot be removed now is removed by the next restore, by its mark.
+    """
+    try:
+        drop(connection, name)
+    except psycopg.Error:
+        deadline = time.monotonic() + _RECOVERS_S
+        while time.monotonic() < deadline:
+            try:
+                with target.connected(purpose="restore") as another:
+                    drop(another, name)
+                    return
+            except (CourtkeeperError, psycopg.Error):
+                time.sleep(0.2)
 
 
 def locked(connection: Connection) -> bool:

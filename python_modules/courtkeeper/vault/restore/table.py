@@ -20,7 +20,7 @@ from courtkeeper.findings import ConfigurationError, CourtkeeperError, Status
 from courtkeeper.vault import tables
 from courtkeeper.vault.destinations.base import Destination
 from courtkeeper.vault.manifest import Part, Table
-from courtkeeper.vault.restore import copies, database, estimate, postgres, sides
+from courtkeeper.vault.restore import copies, database, estimate, postgres, room, sides
 from courtkeeper.vault.restore.feed import RestoreError, feed
 from courtkeeper.vault.restore.server import Target
 from courtkeeper.vault.restore.work import Work
@@ -121,6 +121,7 @@ def restore(work: Work, source: PostgresSource) -> None:
                 if refused := refusal(work, live, table):
                     raise ConfigurationError(f"{refused}: nothing was done")
         postgres.clear(work, target, connection)
+        room.require(connection, target, work.backup.manifest, [part])
         side = copies.from_copies(
             work.backup,
             work.places,
@@ -134,7 +135,7 @@ def restore(work: Work, source: PostgresSource) -> None:
         try:
             _exchanged(work, target, part, table, side)
         finally:
-            sides.drop(connection, side)
+            sides.discard(target, connection, side)
         work.trace("dropped")
 
 
@@ -152,7 +153,7 @@ def _aside(
     try:
         _judged(work, target, part, table, name)
     except BaseException:
-        sides.drop(connection, name)
+        sides.discard(target, connection, name)
         raise
     work.remember(part.plain_size, time.monotonic() - begun)
     work.trace("checked")

@@ -35,6 +35,7 @@ class Work:
     progress: Callable[[int, int, str], None]
     trace: Callable[[str], None]
     result: Result = field(default_factory=Result)
+    filled_s: float = 0.0
     _told: float = 0.0
 
     def passed(self, part: Part, size: int) -> None:
@@ -52,6 +53,8 @@ class Work:
         )
         proofs.remember(self.settings, "rates", rate)
         self.result.metrics["restore_s"] = round(seconds, 3)
+        if self.filled_s:
+            self.result.metrics["filled_s"] = round(self.filled_s, 3)  # without making statistics
         self.result.metrics["restore_rate_bytes_s"] = round(plain_bytes / seconds) if seconds else 0
 
     def did(self, action: str) -> None:

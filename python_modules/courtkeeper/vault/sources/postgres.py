@@ -168,7 +168,7 @@ class _Dump:
             cursor = connection.execute(_OF_DATABASE)
             names = [column.name for column in cursor.description or ()]
             known = dict(zip(names, cursor.fetchone() or (), strict=True))
-            size = int(known.pop("size"))
+            size = int(known["size"])
             for key, value in known.items():
                 self._facts.recovery_settings[f"database.{self._database}.{key}"] = str(value or "")
             for name, version in connection.execute(

@@ -1,0 +1,106 @@
+"""Disks that are full where something is restored: nothing of it stays, and what is in use is as it was."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from courtkeeper.findings import CourtkeeperError, Status
+from courtkeeper.vault.backup import backup
+from courtkeeper.vault.drill.run import drill
+from courtkeeper.vault.restore import asides
+from courtkeeper.vault.restore.request import request_from
+from courtkeeper.vault.restore.run import restore
+from support.clusters import cluster
+from support.drills import drill_policy, left
+from support.postgres import Server
+from support.vault import files_source, postgres_source, vault
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root"),
+]
+
+
+@contextmanager
+def small_disk(place: Path, size: str) -> Iterator[Path]:
+    """Mount a disk of that size; skip where it cannot be."""
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", place], check=False
+    )
+    if done.returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_database_that_does_not_fit_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"max_wal_size": "32MB", "min_wal_size": "32MB", "wal_level": "replica"}
+    with tempfile.TemporaryDirectory() as directory, small_disk(Path(directory, "d"), "190m") as disk:
+        Path(directory).chmod(0o755)
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        with cluster(tmp_path / "cluster", settings) as server:
+            monkeypatch.setattr(tempfile, "tempdir", None)
+            with server.admin() as connection:
+                connection.execute("CREATE DATABASE nba")
+            with server.admin("nba") as connection:
+                connection.execute(
+                    "CREATE TABLE sample AS SELECT n, repeat(md5(n::text), 30) AS t "
+                    "FROM generate_series(1, 60000) n"
+                )
+                connection.execute("CHECKPOINT")
+            one = vault(tmp_path, [postgres_source(server.dsn("nba"), server.postgres.bin_dir)])
+            backup(one.settings)
+
+            with pytest.raises(CourtkeeperError, match="make room, or restore elsewhere"):
+                restore(one.settings, request_from({"source": "database", "beside": True}))
+
+            with server.admin("nba") as connection:
+                assert connection.execute("SELECT count(*) FROM sample").fetchone() == (60000,)
+                names = connection.execute(
+                    "SELECT datname FROM pg_database WHERE datname LIKE 'nba%'"
+                ).fetchall()
+                assert names == [("nba",)]
+
+
+def test_a_tree_that_does_not_fit_beside(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "3m") as disk:
+        (disk / "app").mkdir()
+        (disk / "app" / "large").write_bytes(os.urandom(2 << 20))
+        one = vault(tmp_path, [files_source(disk / "app")])
+        backup(one.settings)
+        request = request_from({"source": "config", "replace": [str(disk / "app")]})
+        with pytest.raises(CourtkeeperError, match="No space left"):
+            restore(one.settings, request)
+        assert [path.name for path in disk.iterdir()] == ["app"]
+        assert (disk / "app" / "large").stat().st_size == 2 << 20
+        assert asides.noted(one.settings) == []
+
+
+@pytest.mark.parametrize("size", ["20m", "64m"])
+def test_a_drill_that_does_not_fit(tmp_path: Path, postgres: Server, database_dsn: str, size: str) -> None:
+    dsn = postgres.admin_dsn_for(database_dsn)
+    with tempfile.TemporaryDirectory() as directory, small_disk(Path(directory, "d"), size) as disk:
+        Path(directory).chmod(0o755)
+        disk.chmod(0o1777)
+        one = vault(tmp_path, [postgres_source(dsn, postgres.postgres.bin_dir)])
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(
+                "CREATE TABLE large AS SELECT repeat(md5(n::text), 30) AS t FROM generate_series(1, 40000) n"
+            )
+        backup(one.settings)
+        result = drill(one.settings, drill_policy(disk))
+        (finding,) = result.findings
+        assert (finding.id, finding.status) == ("drill.restore", Status.CRIT)
+        assert one.catalog().backups[0].proven_at is None
+        assert left("nba", disk) == []
