@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from courtkeeper.findings import Finding, Status
 from courtkeeper.hosts.caches.host import ENDLESS, THP
 from courtkeeper.hosts.caches.look import Kernel, Seen, Service
+from courtkeeper.hosts.caches.plan import SYSCTL, TMPFILES
 
 # Sources that the kernel reads over slow hardware, or that Redis's own --check-system (syscheck.c) names.
 SLOW_CLOCKS = {"xen", "hpet", "acpi_pm", "jiffies"}
@@ -73,11 +75,6 @@ def _after_boot(kernel: Kernel) -> Iterator[Finding]:
     if later is None or not kernel.satisfied(kernel.value) or kernel.satisfied(later.value):
         return
     who = f"{later.where} says so" if later.where else "no file in sysctl.d sets it"
-    mend = (
-        f"mend {later.where}, which comes after ours"
-        if later.where
-        else f"redis_host_change: [{kernel.name}]"
-    )
     yield Finding(
         id="redis.host.after_reboot",
         subject=kernel.subject,
@@ -85,8 +82,18 @@ def _after_boot(kernel: Kernel) -> Iterator[Finding]:
         observed=later.value,
         threshold=kernel.wanted,
         summary=f"{kernel.subject} is {kernel.value} now and {later.value} after a reboot: {who}.",
-        fix=mend,
+        fix=f"mend {later.where}, which counts more than our file"
+        if _counts_more(kernel, later.where)
+        else f"redis_host_change: [{kernel.name}]",
     )
+
+
+def _counts_more(kernel: Kernel, where: str) -> bool:
+    """Tell whether a file of somebody else's holds against ours, by the order of their names."""
+    name = PurePath(where.rpartition(":")[0]).name
+    if kernel.name == THP:
+        return bool(name) and name < PurePath(TMPFILES).name
+    return name > PurePath(SYSCTL).name
 
 
 def _open_files(service: Service) -> Finding:

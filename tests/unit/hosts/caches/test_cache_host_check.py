@@ -61,7 +61,11 @@ FAULTS: list[tuple[str, dict[str, Any], tuple[str, str], str]] = [
     ("overridden", {"write": {"/etc/sysctl.d/99-sysctl.conf": "x=1\n-vm/overcommit_memory=0\n"}},
      ("after_reboot", "vm.overcommit_memory"), "/etc/sysctl.d/99-sysctl.conf:2"),
     ("boot", {"write": {"/proc/cmdline": "quiet transparent_hugepage=always\n"}},
-     ("after_reboot", THP), "/proc/cmdline"),
+     ("after_reboot", THP), "redis_host_change: [transparent_huge_pages]"),
+    ("boot file", {"write": {"/etc/tmpfiles.d/a.conf": f"w {THP} - - - - always\n"}},
+     ("after_reboot", THP), "mend /etc/tmpfiles.d/a.conf:1"),
+    ("earlier file", {"write": {"/etc/sysctl.d/50-mine.conf": "vm.overcommit_memory=2\n"}},
+     ("after_reboot", "vm.overcommit_memory"), "redis_host_change: [overcommit_memory]"),
 ]  # fmt: skip
 
 
