@@ -143,8 +143,8 @@ def _unchangeable(wanted: Wanted, seen: Seen) -> list[Finding]:
             subject="kernel",
             status=Status.SKIPPED,
             observed=", ".join(names),
-            summary=f"{', '.join(names)} cannot be set from here and were left alone: in a container "
-            "they belong to the machine below.",
+            summary=f"What cannot be set from here was left alone: {', '.join(names)}; in a container that "
+            "belongs to the machine below.",
             fix="run redis_host on that machine",
         )
     ]
