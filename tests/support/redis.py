@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import time
@@ -247,7 +248,7 @@ def cluster(
         yield made
 
 
-def wait_for(true: Any, seconds: float = 30.0) -> None:
+def wait_for(true: Any, seconds: float = 15.0) -> None:
     """Wait until `true()`; fail where that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not true():
@@ -263,3 +264,14 @@ def _pairs(lines: Lines) -> Iterator[tuple[str, str]]:
 
 def _text(lines: Lines) -> str:
     return "".join(f"{name} {value}\n" for name, value in _pairs(lines))
+
+
+def apply(running: Server, fix: str, **blanks: str) -> None:
+    """Do the commands of a finding's `fix`, as a person does in redis-cli; `blanks` fill in `<password>`."""
+    for name, value in blanks.items():
+        fix = fix.replace(f"<{name}>", value)
+    commands = [line.strip() for line in fix.partition("--")[0].split(";") if line.strip()]
+    assert commands, f"no command in {fix!r}"
+    with running.client() as client:
+        for command in commands:
+            client.execute_command(*shlex.split(command))

@@ -161,16 +161,17 @@ def take(
     databases: Mapping[int, Database],
     *,
     tell: Callable[[str], None] = lambda _text: None,
+    see: Callable[[Key], None] = lambda _key: None,
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Keyspace:
-    """Sample the keys of `databases`, each by its share of the keys.
+    """Sample the keys of `databases`, each by its share of the keys; `see` is shown every one of them.
 
     Raises redis' ResponseError where a command is refused, ConnectionError where the server is lost.
     """
     began = clock()
     total = sum(database.keys for database in databases.values())
-    sample = _Sample(client, settings, info, config)
+    sample = _Sample(client, settings, info, config, see)
     complete, size = True, settings.batch
     home = client.connection.db if client.connection else 0
     for database, held in sorted(databases.items()):
@@ -237,9 +238,14 @@ class _Sample:
     """What was seen of the keys so far."""
 
     def __init__(
-        self, client: Client, settings: SampleSettings, info: Mapping[str, str], config: Mapping[str, str]
+        self,
+        client: Client,
+        settings: SampleSettings,
+        info: Mapping[str, str],
+        config: Mapping[str, str],
+        see: Callable[[Key], None],
     ) -> None:
-        self._client, self._settings = client, settings
+        self._client, self._settings, self._see = client, settings, see
         self._lfu = "lfu" in info.get("maxmemory_policy", "")
         (reply,) = replies(client, [("CLIENT", "NO-TOUCH", "ON")])
         self._traceless = reply == b"OK"
@@ -305,6 +311,7 @@ class _Sample:
 
     def _note(self, key: Key) -> None:
         self.sampled += 1
+        self._see(key)
         self._types[key.type] = self._types.get(key.type, 0) + 1
         _count(self._of(key.database).of(key.name), key, self._settings.small)
         _keep(self._largest.setdefault(key.type, []), key, self._settings.largest, _size)

@@ -156,19 +156,22 @@ class _Lost(Rule):
             )
 
 
-def _lost_limits(ratio: float) -> dict[str, Limit]:
-    return {"warn": Limit(ratio, "times", DOCTOR), "least_mb": Limit(10, "MB lost", DOCTOR)}
+def _lost_limits(ratio: float, least_mb: float = 10, source: str = DOCTOR) -> dict[str, Limit]:
+    return {"warn": Limit(ratio, "times", DOCTOR), "least_mb": Limit(least_mb, "MB lost", source)}
 
 
 class Fragmentation(_Lost):
-    """Looks for a process much larger than its data, whatever the reason."""
+    """Looks for a process much larger than its data, whatever the reason.
+
+    DOCTOR says so from 10 MB on, which is what the program's own pages take where nothing is wrong.
+    """
 
     name = "fragmentation"
     title = "processes much larger than their data"
     ratio, amount = "mem_fragmentation_ratio", "mem_fragmentation_bytes"
     words = "The process is much larger than its data"
     fix = "MEMORY PURGE; -- where that does not help, restart it, its replica first"
-    limits: ClassVar = _lost_limits(1.4)
+    limits: ClassVar = _lost_limits(1.4, 25, "MEMORY DOCTOR's 10 MB, and 15 MB for the program itself")
 
 
 class AllocatorFragmentation(_Lost):
