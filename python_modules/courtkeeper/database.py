@@ -15,6 +15,12 @@ from psycopg.conninfo import conninfo_to_dict
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
 
 _CONNECT_TIMEOUT_S = 10
+_WATCH = """
+SELECT set_config(s.name, w.value, false)
+  FROM (VALUES ('client_connection_check_interval', '1s'), ('idle_session_timeout', '0'),
+               ('transaction_timeout', '0')) w (name, value)
+  JOIN pg_settings s ON s.name = w.name
+"""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -88,9 +94,24 @@ def connect(
     }
     try:
         # An empty word would hide what libpq finds by itself.
-        return psycopg.connect(**{key: word for key, word in words.items() if word})  # type: ignore[arg-type] # strings that libpq knows
+        connection = psycopg.connect(**{key: word for key, word in words.items() if word})  # type: ignore[arg-type] # strings that libpq knows
+        _keep_watch(connection)
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
         raise _connection_problem(settings, error) from error
+    return connection
+
+
+def _keep_watch(connection: Connection) -> None:
+    """Have the server end the work of a client that was killed, and never end a session of ours for waiting.
+
+    Versions differ in what they have of that (13: nothing). The server's own limits are for sessions that
+    nobody bounds: ours have their statement_timeout, and one may wait for another for a long time.
+    """
+    try:
+        connection.execute(_WATCH)
+        connection.commit()
+    except (psycopg.DataError, psycopg.NotSupportedError):
+        connection.rollback()  # a server on a system that cannot tell whether a client is there
 
 
 def _connection_problem(settings: DatabaseSettings, error: psycopg.Error) -> CourtkeeperError:

@@ -21,17 +21,27 @@ def converted(given: Mapping[str, Any], kind: type[Struct], prefix: str = "") ->
     Raises ConfigurationError that names the key behind `prefix` (`database.`).
     """
     try:
-        return msgspec.convert(dict(given), kind, strict=False)
+        return msgspec.convert(dict(given), kind, strict=False, dec_hook=_as_it_is)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
-        name = prefix + where.strip("`").removeprefix("$").lstrip(".") or "the settings"
+        key = where.strip("`").removeprefix("$").lstrip(".")
+        name = (prefix + key).rstrip(".: ") or "the settings"
         raise ConfigurationError(f"{name} cannot be: {what[0].lower()}{what[1:]}") from error
+
+
+def _as_it_is(kind: type[Any], value: object) -> object:
+    """Make what msgspec does not know, such as a Path, by its own constructor."""
+    return kind(value)
 
 
 def within(name: str, value: float, least: float, most: float) -> None:
     """Raise ConfigurationError where a number is not from `least` to `most`."""
     if not least <= value <= most:
-        raise ConfigurationError(f"{name} is {value:g}: give a number from {least:g} to {most:g}")
+        raise ConfigurationError(f"{name} is {_plain(value)}: give a number from {least:g} to {most:g}")
+
+
+def _plain(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def known(what: str, given: Iterable[str], names: Iterable[str]) -> None:

@@ -1,6 +1,8 @@
-"""A tuning that kills itself (SIGKILL) when it reaches a step: run as a process of its own.
+"""A tuning that sends itself a signal when it reaches a step: run as a process of its own.
 
-python -m support.killed_tuning SETTINGS_JSON TOLD_JSON STEP
+python -m support.killed_tuning SETTINGS_JSON TOLD_JSON STEP [SIGNAL [ERRORS]]
+
+ERRORS commands that fail, sent when the values are set, let the gate find the server worse.
 """
 
 from __future__ import annotations
@@ -10,21 +12,26 @@ import os
 import signal
 import sys
 
-from courtkeeper.redis.server import server_from
+from courtkeeper.redis.server import connect, replies, server_from
 from courtkeeper.redis.tuning.change import Tools
 from courtkeeper.redis.tuning.run import tune
 from courtkeeper.redis.tuning.settings import tuning_settings_from
 
 
 def main() -> None:
-    """Run, and die at the chosen step."""
-    server, told, chosen = sys.argv[1:]
+    """Run, and be told to end at the chosen step: by SIGKILL unless another signal is named."""
+    server, told, chosen, *more = sys.argv[1:]
+    ending = signal.Signals[more[0] if more else "SIGKILL"]
+    settings = server_from(json.loads(server))
 
     def trace(step: str) -> None:
+        if step == "set":
+            with connect(settings, purpose="errors") as client:
+                replies(client, [("NOSUCH",)] * int(more[1] if more[1:] else 0))
         if step == chosen:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), ending)
 
-    tune(server_from(json.loads(server)), tuning_settings_from(json.loads(told)), tools=Tools(trace=trace))
+    tune(settings, tuning_settings_from(json.loads(told)), tools=Tools(trace=trace))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import shlex
@@ -225,13 +226,13 @@ def cluster(
     password = secrets.token_urlsafe(24)
     with ExitStack() as stack:
         lines = {"cluster-enabled": "yes", "cluster-node-timeout": "2000", "masterauth": password}
-        buses = [str(free_port()) for _ in range(nodes)]  # by default ten thousand above, where others may be
+        buses = [free_port() for _ in range(nodes)]  # the port and 10,000 may be somebody's
         made = [
             stack.enter_context(
                 server(
                     directory,
                     kind,
-                    lines | {"cluster-port": bus} | dict(configuration or {}),
+                    lines | {"cluster-port": str(bus)} | dict(configuration or {}),
                     name=f"node{n}",
                     password=password,
                 )
@@ -243,9 +244,12 @@ def cluster(
             node.do("CLUSTER", "ADDSLOTSRANGE", first, behind - 1)
             node.do("CLUSTER", "MEET", HOST, made[0].port, buses[0])
         for node in made:
-            wait_for(lambda node=node: "cluster_state:ok" in node.do("CLUSTER", "INFO"))  # type: ignore[misc]
-            wait_for(lambda node=node: len(node.do("CLUSTER", "NODES").split("\n")) == nodes + 1)  # type: ignore[misc]
+            wait_for(functools.partial(_serves, node))
         yield made
+
+
+def _serves(node: Server) -> bool:
+    return "cluster_state:ok" in node.do("CLUSTER", "INFO")
 
 
 def wait_for(true: Any, seconds: float = 15.0) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import psycopg
@@ -10,6 +15,7 @@ from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import Result
 from courtkeeper.postgres.upkeep.run import upkeep
 from courtkeeper.postgres.upkeep.settings import upkeep_settings_from
+from support.platform import LIBRARY
 
 Admin = psycopg.Connection[Any]
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = %s"
@@ -36,3 +42,31 @@ class Upkeep:
     def __call__(self, *, check_mode: bool = False, room: Any = None, **told: Any) -> Result:
         more = {"room": room} if room else {}
         return upkeep(self.settings, upkeep_settings_from(told), check_mode=check_mode, **more)
+
+
+class Killed:
+    """An upkeep in a process of its own, which is killed while its statement waits or works."""
+
+    CODE = """
+import json
+import sys
+from courtkeeper.database import DatabaseSettings
+from courtkeeper.postgres.upkeep.run import upkeep
+from courtkeeper.postgres.upkeep.settings import upkeep_settings_from
+upkeep(DatabaseSettings.from_dsn(sys.stdin.readline().strip()), upkeep_settings_from(json.loads(sys.argv[1])))
+"""
+
+    def __init__(self, dsn: str, **told: Any) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.CODE, json.dumps(told)],
+            stdin=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+            text=True,
+        )
+        assert self.process.stdin
+        self.process.stdin.write(dsn + "\n")
+        self.process.stdin.close()
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)

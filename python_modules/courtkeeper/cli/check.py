@@ -97,6 +97,38 @@ def postgres(
         sys.exit(common.CRITICAL if worst(result.findings) is Status.CRIT else 0)
 
 
+@app.command("backups")
+def backups(
+    vault: Annotated[
+        str,
+        typer.Option(
+            "--vault",
+            metavar="FILE",
+            help="The vault's settings. Else $COURTKEEPER_VAULT, the checkout's var/vault/vault.json, "
+            "/etc/courtkeeper/vault.json.",
+        ),
+    ] = "",
+    show_all: Annotated[bool, typer.Option("--all", help="Show the good findings too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result and nothing else.")] = False,
+) -> None:
+    """Check the backups of a vault and the places where they lie. Nothing is read whole, nothing changed.
+
+    Exit code 0: nothing critical. 2: wrong usage. 3: critical findings, such as a missing backup.
+    """
+    from datetime import UTC, datetime
+
+    from courtkeeper.cli.vault import settings_of
+    from courtkeeper.vault.check import check
+    from courtkeeper.vault.policy import policy_from
+
+    settings = settings_of(vault)
+    policy = policy_from(settings.policy)
+    with _progress(silent=as_json) as progress:
+        result = check(settings, policy, now=datetime.now(UTC), progress=progress)
+    _show(result, as_json=as_json, show_all=show_all)
+    sys.exit(common.CRITICAL if worst(result.findings) is Status.CRIT else 0)
+
+
 @app.command("redis")
 def redis(
     url: Annotated[

@@ -16,6 +16,7 @@ from courtkeeper.findings import ConfigurationError
 from courtkeeper.nba.cache import CacheSettings
 from courtkeeper.nba.client import FeedSettings
 from courtkeeper.nba.quality import Thresholds
+from courtkeeper.settings import converted, within
 
 LEAGUE_ZONE: Final = ZoneInfo("America/New_York")
 _FIRST_GAME: Final = date(1946, 11, 1)
@@ -49,14 +50,9 @@ class RefreshSettings(msgspec.Struct, frozen=True, kw_only=True):
 def settings_from(parameters: Mapping[str, Any]) -> RefreshSettings:
     """Settings from the plain values of a module's arguments; what it does not know it passes over.
 
-    Raises ConfigurationError, naming the value that is out of its bounds.
+    Raises ConfigurationError, naming the value that cannot be.
     """
-    try:
-        return msgspec.convert(
-            parameters, RefreshSettings, strict=False, dec_hook=lambda kind, value: kind(value)
-        )
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"a setting of the refresh is out of its bounds: {error}") from error
+    return converted(parameters, RefreshSettings)
 
 
 def league_today(now: datetime) -> date:
@@ -69,10 +65,7 @@ def days_to_refresh(text: str, look_back_days: int, *, now: datetime) -> tuple[d
 
     Raises ConfigurationError where a value is malformed, before the league's time or in its future.
     """
-    if not 0 <= look_back_days <= _MAX_LOOK_BACK_DAYS:
-        raise ConfigurationError(
-            f"look_back_days is {look_back_days}: give a number from 0 to {_MAX_LOOK_BACK_DAYS}"
-        )
+    within("look_back_days", look_back_days, 0, _MAX_LOOK_BACK_DAYS)
     last = _day(text) if text else league_today(now) - timedelta(days=1)
     if last > league_today(now):
         raise ConfigurationError(

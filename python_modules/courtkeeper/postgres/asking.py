@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 import psycopg
 from psycopg import errors
 
 from courtkeeper.findings import Status
 from courtkeeper.postgres.check import Context
-
-Kind = TypeVar("Kind", bound=msgspec.Struct)
+from courtkeeper.postgres.query import Struct, structs
+from courtkeeper.postgres.refusal import is_lost, words
 
 
 class Unanswered(Exception):  # noqa: N818 # an answer that is missing, not an error of the program
@@ -27,10 +26,10 @@ def ask(
     context: Context,
     statement: str,
     parameters: Mapping[str, Any] | None,
-    kind: type[Kind],
+    kind: type[Struct],
     *,
     timeout_s: float | None = None,
-) -> list[Kind]:
+) -> list[Struct]:
     """Return the rows of `statement` as structs, asked in a read-only transaction of its own.
 
     `timeout_s` takes the place of the connection's statement_timeout. Row security is off: a policy that
@@ -41,8 +40,7 @@ def ask(
         with context.connection.transaction():
             bound(context, timeout_s)
             cursor = context.connection.execute(statement.encode(), parameters)
-            names = [column.name for column in cursor.description or ()]
-            return [msgspec.convert(dict(zip(names, row, strict=True)), kind, strict=False) for row in cursor]
+            return structs(cursor, kind)
     except psycopg.Error as error:
         raise unanswered(context, error) from error
 
@@ -59,9 +57,9 @@ def bound(context: Context, timeout_s: float | None) -> None:
 
 def unanswered(context: Context, error: psycopg.Error) -> Unanswered:
     """Return what `error` means for one question; raise it again where the connection is lost."""
-    if context.connection.closed or error.sqlstate is None:
+    if is_lost(error, context.connection):
         raise error
-    why = str(error.diag.message_primary or error).splitlines()[0].rstrip(".")
+    why = words(error)
     if isinstance(error, errors.LockNotAvailable):
         return Unanswered(Status.SKIPPED, "an object is locked by somebody else", "try later")
     if isinstance(error, errors.QueryCanceled):
@@ -69,7 +67,5 @@ def unanswered(context: Context, error: psycopg.Error) -> Unanswered:
             Status.SKIPPED, "it took longer than its time", "give it more time, or run it at a quieter time"
         )
     if isinstance(error, errors.InsufficientPrivilege):
-        return Unanswered(
-            Status.SKIPPED, why, f'GRANT pg_read_all_data TO "{context.server.role}"; -- or less'
-        )
+        return Unanswered(Status.SKIPPED, why, f"{context.server.grant('pg_read_all_data')} -- or less")
     return Unanswered(Status.UNKNOWN, why, "see what the server says, and report it")

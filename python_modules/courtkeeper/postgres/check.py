@@ -12,10 +12,10 @@ from importlib.resources.abc import Traversable
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
-import psycopg
 
 from courtkeeper.database import Connection, DatabaseSettings
 from courtkeeper.findings import ConfigurationError, Finding, Status
+from courtkeeper.postgres.query import structs, with_parameters
 from courtkeeper.postgres.server import GUARDED, Server
 from courtkeeper.postgres.settings import IntegritySettings
 from courtkeeper.settings import known, limit_from
@@ -33,7 +33,6 @@ GROUPS = (
 )
 
 Row = TypeVar("Row", bound=msgspec.Struct)
-Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -56,20 +55,21 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     primary: bool = False
     statistics_days: float = 0
 
-    def missing(self, server: Server, role: str) -> tuple[str, str] | None:
+    def missing(self, server: Server) -> tuple[str, str] | None:
         """Return why the check cannot be done on `server` and what would help; None where it can."""
         if server.version < self.version:
             return f"Postgres {server.version} cannot tell; {self.version} can", "upgrade the server"
         if self.extension and self.extension not in server.extensions:
             return _extension(self, server)
+        role = server.role
         if self.superuser and not server.superuser:
             return f"the role {role} is no superuser", "run this check as a superuser"
         if self.monitor and not (server.monitor or server.superuser):
-            return f"the role {role} may not read the server's statistics", f'GRANT pg_monitor TO "{role}";'
+            return f"the role {role} may not read the server's statistics", server.grant("pg_monitor")
         if self.view and self.view not in server.readable:
             return f"the role {role} may not read {self.view}", (
-                f'GRANT SELECT ON {self.view} TO "{role}"; '
-                f'GRANT EXECUTE ON FUNCTION {GUARDED[self.view]} TO "{role}";'
+                f"{server.grant(f'SELECT ON {self.view}')} "
+                f"{server.grant(f'EXECUTE ON FUNCTION {GUARDED[self.view]}')}"
             )
         if self.primary and server.in_recovery:
             return "this is a replica", "run this check on the primary"
@@ -173,7 +173,7 @@ class Check(Generic[Row]):
 
     def unable(self, server: Server) -> Finding | None:
         """Return a `skipped` finding that says what would help; None where the check can be done."""
-        missing = self.needs.missing(server, server.role)
+        missing = self.needs.missing(server)
         if missing is None:
             return None
         why, fix = missing
@@ -186,24 +186,6 @@ def fetch(context: Context, check: Check[Any]) -> list[Any]:
     """Return the rows of the check's statement as the structs it wants."""
     cursor = context.connection.execute(check.sql(context.server).encode(), check.parameters())
     return structs(cursor, check.row)
-
-
-def structs(cursor: psycopg.Cursor[Any], kind: type[Kind]) -> list[Kind]:
-    """Return the rows of a statement as structs with the columns' names as fields."""
-    names = [column.name for column in cursor.description or ()]
-    return [msgspec.convert(dict(zip(names, row, strict=True)), kind, strict=False) for row in cursor]
-
-
-def quoted(*names: str) -> str:
-    """Return a name as SQL writes it, quoted only where it has to be: `public.games`, `public."Games"`.
-
-    Reserved words are not known here: statements that are to be run take their names from the server
-    (`format('%I.%I')`, `regclass::text`).
-    """
-    return ".".join(
-        name if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) else '"' + name.replace('"', '""') + '"'
-        for name in names
-    )
 
 
 def _folder(group: str) -> Traversable:
@@ -229,8 +211,7 @@ def statement(group: str, name: str, version: int) -> str:
         match = re.fullmatch(rf"{re.escape(name)}\.pg(\d+)\.sql", entry.name)
         if match and found < int(match[1]) <= version:
             found, chosen = int(match[1]), entry.name
-    text = text_of(group, chosen).replace("%", "%%")
-    return re.sub(r"(?<![:\w]):('?)([a-z_]+)\b\1", r"%(\2)s", text)
+    return with_parameters(text_of(group, chosen))
 
 
 @cache

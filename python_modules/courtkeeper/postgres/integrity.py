@@ -14,6 +14,7 @@ from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_severity, counted
 from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.check import Check, Context
+from courtkeeper.postgres.refusal import why_lost, words
 from courtkeeper.postgres.server import Server
 from courtkeeper.postgres.settings import IntegritySettings
 
@@ -50,7 +51,10 @@ def integrity(
     )
     with connection:
         connection.read_only = True
-        server = servers.look(connection)
+        try:
+            server = servers.look(connection)
+        except psycopg.Error as error:
+            raise _lost(settings, "looking what it is", error, result) from error
         for done, check in enumerate(checks):
 
             def tell(text: str, done: int = done) -> None:
@@ -63,7 +67,7 @@ def integrity(
                 for finding in run(check, context):
                     result.findings.append(finding)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                raise _lost(settings, check, error, result) from error
+                raise _lost(settings, f"looking for {check.title}", error, result) from error
             except CourtkeeperError as error:
                 error.partial = error.partial or _sorted(result)
                 raise
@@ -107,7 +111,7 @@ def _lost_a_server(error: psycopg.Error) -> bool:
 
 def _not_done(check: Check[Any], server: Server, error: psycopg.Error) -> Finding:
     """Return why a check could not be done: a lock, its time, rights, or damage that it ran into."""
-    text = str(error.diag.message_primary or error).splitlines()[0].rstrip(".")
+    text = words(error)
     status, why, fix = Status.UNKNOWN, text, "report this: the check should know better"
     if isinstance(error, _DAMAGE):
         status, fix = Status.CRIT, "check the group corruption, which names what is damaged"
@@ -119,20 +123,17 @@ def _not_done(check: Check[Any], server: Server, error: psycopg.Error) -> Findin
     elif isinstance(error, errors.InsufficientPrivilege):
         # Who has the rights of pg_monitor lacks those on somebody's data (the role came with version 14).
         right = "pg_read_all_data" if server.monitor and server.version >= 14 else "pg_monitor"
-        status, fix = Status.SKIPPED, f'GRANT {right} TO "{server.role}"; -- or more'
+        status, fix = Status.SKIPPED, f"{server.grant(right)} -- or more"
     elif isinstance(error, psycopg.OperationalError):
         fix = "look into the server's log, mend what it says and check again"
     summary = f"{check.title.capitalize()} were not looked for: {why}."
     return check.finding(server.database, status, summary, fix=fix)
 
 
-def _lost(
-    settings: DatabaseSettings, check: Check[Any], error: psycopg.Error, result: Result
-) -> CourtkeeperError:
-    text = " ".join(str(error).split())[:160]
+def _lost(settings: DatabaseSettings, doing: str, error: psycopg.Error, result: Result) -> CourtkeeperError:
     lost = CourtkeeperError(
-        f"the connection to {settings.where} was lost while looking for {check.title}: "
-        f"see whether the server still runs, then check again ({text})"
+        f"the connection to {settings.where} was lost while {doing}: "
+        f"see whether the server still runs, then check again ({why_lost(error)})"
     )
     lost.partial = _sorted(result)
     return lost

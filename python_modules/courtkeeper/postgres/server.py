@@ -8,6 +8,7 @@ import msgspec
 
 from courtkeeper.database import Connection
 from courtkeeper.findings import ConfigurationError
+from courtkeeper.postgres.query import structs
 
 OLDEST, NEWEST = 13, 18
 
@@ -21,6 +22,7 @@ _FACTS = """
 SELECT current_setting('server_version_num')::int AS version_num,
        current_database() AS database,
        current_user AS role,
+       format('%%I', current_user) AS grantee,
        now() AS now,
        pg_is_in_recovery() AS in_recovery,
        pg_postmaster_start_time() AS started_at,
@@ -37,11 +39,15 @@ SELECT current_setting('server_version_num')::int AS version_num,
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts of one server as one role sees them from one database. `readable`: those of GUARDED."""
+    """Facts of one server as one role sees them from one database.
+
+    `grantee` is the role as SQL writes it, `readable` those of GUARDED.
+    """
 
     version_num: int
     database: str
     role: str
+    grantee: str
     now: datetime
     in_recovery: bool
     started_at: datetime
@@ -57,6 +63,10 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         """Return the major version: 17."""
         return self.version_num // 10000
 
+    def grant(self, right: str) -> str:
+        """Return the statement that gives our role a right: `GRANT pg_monitor TO "my role";`."""
+        return f"GRANT {right} TO {self.grantee};"
+
     @property
     def statistics_age(self) -> timedelta:
         """Return for how long the usage statistics have counted (the start, where they were never reset)."""
@@ -67,9 +77,7 @@ def look(connection: Connection) -> Server:
     """Ask the server what it is. Raises ConfigurationError for a version that we do not know."""
     with connection.transaction():
         cursor = connection.execute(_FACTS, {"views": list(GUARDED), "functions": list(GUARDED.values())})
-        names = [column.name for column in cursor.description or ()]
-        row = cursor.fetchone()
-    server = msgspec.convert(dict(zip(names, row or (), strict=True)), Server)
+        (server,) = structs(cursor, Server)
     if not OLDEST <= server.version <= NEWEST:
         raise ConfigurationError(
             f"the server is Postgres {server.version}; Courtkeeper knows {OLDEST} to {NEWEST}: "

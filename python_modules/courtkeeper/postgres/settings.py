@@ -31,17 +31,19 @@ class IntegritySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """What checks are told by `Check.configure`, and the limits of their statements.
 
     `rules` and `settings_expected` are what the groups `data` and `settings` compare with, and
-    `roles_expected` are the roles that may be superusers or the like (group `security`). The group
-    `corruption` uses `jobs` connections (0: one for each CPU here) for at most `corruption_budget_s`, and
-    remembers in `state_directory`, where there is one, whose turn it is next; with `corruption_unique` it
-    looks for duplicates in unique indexes too (17 and later, half as long again). Every statement waits at
-    most `lock_timeout_s` for a lock; those that read catalogs take at most `statement_timeout_s`.
+    `roles_expected` are the roles that may be superusers or the like (group `security`). Settings that the
+    performance duty applied, by its notes in `performance_directory`, are no drift. The group `corruption`
+    uses `jobs` connections (0: one for each CPU here) for at most `corruption_budget_s`, and remembers in
+    `state_directory`, where there is one, whose turn it is next; with `corruption_unique` it looks for
+    duplicates in unique indexes too (17 and later, half as long again). Every statement waits at most
+    `lock_timeout_s` for a lock; those that read catalogs take at most `statement_timeout_s`.
     """
 
     rules: tuple[Rule, ...] = ()
     settings_expected: dict[str, str] = msgspec.field(default_factory=dict)
     roles_expected: tuple[str, ...] = ()
     state_directory: str = ""
+    performance_directory: str = ""
     jobs: int = 0
     corruption_budget_s: float = 900.0
     corruption_unique: bool = False

@@ -25,16 +25,16 @@ AGES_S = (60, 3_600, 86_400, 604_800, 2_592_000)
 class SampleSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How many keys are looked at, and how gently.
 
-    `keys` in all databases together, `batch` at a time, fewer where that takes longer than `batch_ms`.
+    `keys` in all databases together, `batch` at a time, down to a quarter where that takes over `batch_ms`.
     After each batch comes a pause of `pause_ratio` times what it took; `budget_s` is the time of all.
     `patterns` at most are told apart; of each type so many of the `largest` and fullest keys are kept;
     a string up to `small` bytes is small.
     """
 
-    keys: int = 50_000
-    batch: int = 10
+    keys: int = 20_000
+    batch: int = 8
     batch_ms: float = 2.0
-    pause_ratio: float = 1.0
+    pause_ratio: float = 2.0
     budget_s: float = 15.0
     patterns: int = 200
     largest: int = 20
@@ -172,7 +172,7 @@ def take(
     began = clock()
     total = sum(database.keys for database in databases.values())
     sample = _Sample(client, settings, info, config, see)
-    complete, size = True, settings.batch
+    complete, size, least = True, settings.batch, max(1, settings.batch // 4)
     home = client.connection.db if client.connection else 0
     for database, held in sorted(databases.items()):
         if database != home or len(databases) > 1:
@@ -182,7 +182,7 @@ def take(
             asked = clock()
             sample.add(database, names)
             took = clock() - asked
-            size = min(settings.batch, size + 1) if 1000 * took < settings.batch_ms else max(1, size // 2)
+            size = min(settings.batch, size + 1) if 1000 * took < settings.batch_ms else max(least, size // 2)
             tell(f"looking at keys, {sample.sampled:,} of {min(total, settings.keys):,}")
             pause(settings.pause_ratio * took)
             if clock() - began > settings.budget_s:
@@ -209,7 +209,7 @@ class _Scan:
     def next(self, size: int) -> list[bytes]:
         """Return about `size` names; none at the end."""
         while not self._names and self._cursor is not None and self._most > 0:
-            cursor, self._names = _ask(self._client, "SCAN", self._cursor, "COUNT", size)
+            cursor, self._names = _ask(self._client, "SCAN", self._cursor, "COUNT", _BATCHES_A_SCAN * size)
             self._cursor = None if cursor == b"0" else cursor
         names, self._names = self._names[:size], self._names[size:]
         self._most -= len(names)
@@ -230,6 +230,8 @@ _COUNTS = {b"hash": "HLEN", b"set": "SCARD", b"zset": "ZCARD", b"list": "LLEN", 
 _COUNTED_SIZE = 1_000
 # What is told apart while it is counted; of this the first ones are shown.
 _MOST_PATTERNS = 4_000
+# A SCAN of so many names costs the server less than what one batch does.
+_BATCHES_A_SCAN = 4
 # Without NO-TOUCH counting makes a key look used: only keys that were used this recently are counted.
 _RECENT_S = 3_600
 

@@ -15,6 +15,7 @@ _MOST_NAMES = 10 * FAN_OUT
 _SEPARATORS = re.compile(r"([:/.|_\-{}@#,;=+\s]+)")
 _UUID = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])")
 _HEX = re.compile(r"[0-9A-Fa-f]{16,}")
+_SHORT_HEX = re.compile(r"[a-f]+|[A-F]+")
 _MOST_BYTES = 512
 _MOST_PARTS = 16
 
@@ -81,6 +82,8 @@ class Patterns(Generic[Counted]):
         for at, word in enumerate(words):
             node.keys += 1
             child = node.child(word)
+            if child is None and _SHORT_HEX.fullmatch(word):
+                child = node.children.get("*")  # an id like its neighbours, which happens to have no digit
             if child is None:
                 self._room(node)
                 child = node.child(word)

@@ -22,6 +22,8 @@ from courtkeeper.settings import converted, within
 
 Client = redis.Redis
 Command = tuple[str | bytes | int, ...]
+# What the client's parser raises where something else than a Redis answers.
+_UNREADABLE = (ValueError, TypeError, IndexError, AttributeError, RecursionError, OverflowError)
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,7 +98,7 @@ def _parts(url: str) -> dict[str, Any]:
     if parts.scheme == "unix" and path and not parts.netloc.rpartition("@")[2]:
         place = {"socket": path}
     elif parts.scheme in ("redis", "rediss"):
-        place = {"host": parts.hostname or "127.0.0.1", "port": parts.port or 6379}
+        place = {"host": parts.hostname or "127.0.0.1", "port": 6379 if parts.port is None else parts.port}
         place |= {"database": int(path.strip("/") or 0), "tls": parts.scheme == "rediss"}
     if not place or parts.fragment or more.keys() & {"password", "user", *place}:
         raise ValueError(parts.scheme)
@@ -112,7 +114,10 @@ def connect(settings: ServerSettings, *, purpose: str) -> Client:
     the server cannot be reached.
     """
     with explained(settings):
-        client = _client(settings)
+        try:
+            client = _client(settings)
+        except _UNREADABLE as error:
+            raise errors.InvalidResponse(f"a reply cannot be read: {type(error).__name__}") from error
         # In a way of its own: the client fails where a user may not name its connection.
         ping, _ = replies(client, [("PING",), ("CLIENT", "SETNAME", f"courtkeeper-{purpose}")])
         # PING too is refused by a server that could not save its data: that one answers all the same.
@@ -332,7 +337,7 @@ def _reply(connection: Any) -> Any:  # noqa: ANN401 - as the server answers
         return connection.read_response()
     except errors.ResponseError as error:
         return error
-    except (ValueError, TypeError, IndexError, AttributeError, RecursionError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise errors.InvalidResponse(f"a reply cannot be read: {type(error).__name__}") from error
 
 

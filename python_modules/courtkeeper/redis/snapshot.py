@@ -126,7 +126,7 @@ def take(
 
     def lost(error: Exception) -> LostError:
         for part in [*PARTS, "keys"] if sample else PARTS:
-            if part not in answers or not answers[part]:
+            if part not in answers or (part == "info" and not answers["info"]):
                 refused.setdefault(part, Refused("the server was lost"))
         return LostError(error, made())
 

@@ -70,5 +70,5 @@ def test_a_role_without_rights_is_told_what_would_help(here: Checkout) -> None:
     )
     (entry,) = record["findings"]
     assert (code, entry["finding"]["status"]) == (0, "skipped")
-    assert entry["finding"]["fix"] == 'GRANT pg_monitor TO "courtkeeper";'
+    assert entry["finding"]["fix"] == "GRANT pg_monitor TO courtkeeper;"
     assert secrets.database_password not in json.dumps(record)

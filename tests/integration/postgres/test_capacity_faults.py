@@ -60,11 +60,24 @@ def test_a_sequence_that_the_role_may_not_read_says_which_right_helps(
     settings = DatabaseSettings.from_dsn(database_dsn)
     finding = only(integrity(settings, choose(names=["capacity.sequence"])).findings)
     assert finding.status is Status.SKIPPED
+    assert finding.summary.startswith("7 sequences were not looked at")
     apply(admin, finding.fix)
     try:
         assert only(integrity(settings, choose(names=["capacity.sequence"])).findings).status is Status.OK
     finally:
         admin.execute("REVOKE pg_read_all_data FROM courtkeeper")
+
+
+def test_what_the_role_may_read_is_judged_beside_what_it_may_not(
+    database_dsn: str, admin: psycopg.Connection[Any]
+) -> None:
+    admin.execute("CREATE TABLE ticket (id serial PRIMARY KEY)")
+    admin.execute("SELECT setval('ticket_id_seq', 2147483647)")
+    admin.execute("GRANT USAGE ON SEQUENCE ticket_id_seq TO courtkeeper")
+    found = integrity(DatabaseSettings.from_dsn(database_dsn), choose(names=["capacity.sequence"])).findings
+    assert [finding.status for finding in found] == [Status.CRIT, Status.SKIPPED]
+    assert found[0].subject == "public.ticket_id_seq"
+    assert "ticket_id_seq" not in found[1].summary
 
 
 def test_a_bloated_table(ask: Any, admin: psycopg.Connection[Any]) -> None:
@@ -133,21 +146,23 @@ def test_many_connections(ask: Any, postgres: Server, database_dsn: str) -> None
         assert "max_connections = 200" in finding.fix
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A small server of this module's own."""
+    settings = {
+        "autovacuum": "off",
+        "autovacuum_freeze_max_age": "100000",
+        "max_wal_size": "32MB",
+        "min_wal_size": "32MB",
+        "shared_buffers": "8MB",
+        "max_connections": "20",
+    }
+    with postgres_server(tmp_path_factory.mktemp("small"), settings) as small:
+        yield small
+
+
 class TestOnAServerOfItsOwn:
     """What is set for the whole server, or counted for it."""
-
-    @pytest.fixture(scope="class")
-    def server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-        settings = {
-            "autovacuum": "off",
-            "autovacuum_freeze_max_age": "100000",
-            "max_wal_size": "32MB",
-            "min_wal_size": "32MB",
-            "shared_buffers": "8MB",
-            "max_connections": "20",
-        }
-        with postgres_server(tmp_path_factory.mktemp("small"), settings) as server:
-            yield server
 
     @pytest.fixture
     def admin(self, server: Server) -> Iterator[psycopg.Connection[Any]]:
@@ -188,6 +203,23 @@ class TestOnAServerOfItsOwn:
             finding.summary.startswith("The table")
             for finding in self.asked(server, "capacity.freeze", warn=5, crit=50)
         )
+
+    def test_a_limit_with_decimals_is_judged_by_what_the_server_says(
+        self, server: Server, admin: psycopg.Connection[Any]
+    ) -> None:
+        admin.execute("CREATE TABLE aged (n int)")
+        for _ in range(100):  # until a figure with one decimal would be under the one with three
+            admin.execute("SELECT txid_current()")
+            row = admin.execute("SELECT age(relfrozenxid) FROM pg_class WHERE relname = 'aged'").fetchone()
+            if row and 10 < row[0] % 100 < 50:
+                break
+        assert row
+        used = row[0] / 1000  # per cent of autovacuum_freeze_max_age
+        found = self.asked(server, "capacity.freeze", warn=used, shown=1000)
+        (finding,) = (one for one in found if one.subject == "public.aged")
+        assert (finding.status, finding.threshold) == (Status.WARN, used)
+        assert {one.status for one in found} <= {Status.WARN, Status.CRIT}
+        admin.execute("DROP TABLE aged")
 
     def test_wal_that_a_forgotten_slot_holds(self, server: Server, admin: psycopg.Connection[Any]) -> None:
         assert only(self.asked(server, "capacity.wal_disk")).status is Status.OK

@@ -221,8 +221,10 @@ class TestRules:
     def test_a_rule_that_nothing_offends(self, ruled: Ruled) -> None:
         assert only(ruled(sql="SELECT * FROM teams WHERE name LIKE '%x%'")).status is Status.OK
 
-    def test_without_a_rule_nothing_is_called_good(self, ask: Any) -> None:
-        assert only(ask("data.rules")).status is Status.SKIPPED
+    def test_without_a_rule_there_is_nothing_to_do(self, ask: Any) -> None:
+        finding = only(ask("data.rules"))
+        assert (finding.status, finding.fix) == (Status.OK, "")
+        assert finding.summary == "No rules of the platform's own are declared."
 
     @pytest.mark.parametrize(
         ("statement", "why"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -35,7 +34,7 @@ def snapshot(admin: psycopg.Connection[Any]) -> None:
     state = State(admin)
     if not state.exists:
         state.install()
-    snapshots.take(admin, servers.look(admin), timedelta(days=90))
+    snapshots.take(admin, servers.look(admin))
 
 
 def work(admin: psycopg.Connection[Any], pace_s: float) -> None:

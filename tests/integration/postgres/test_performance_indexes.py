@@ -111,12 +111,21 @@ def test_only_reading_statements_without_parameters_are_run_and_only_when_told(
     for statement in ("SELECT max(id) FROM shots", "SELECT nextval('drawn')", "DELETE FROM marks"):
         admin.execute(statement)
     admin.execute("INSERT INTO marks VALUES (1)")
+    admin.execute(
+        "CREATE VIEW acts AS SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity "
+        "WHERE application_name = 'victim' AND datname = current_database()"
+    )
+    admin.execute("SELECT ended FROM acts")
+    victim = psycopg.connect(dsn, application_name="victim")
     untold = look(dsn, parts=PARTS, top=100)
     assert not any("took" in str(one["plan"]) for one in untold.details["performance"]["statements"])
     told = look(dsn, parts=PARTS, top=100, analyze=True)
     assert "took" in row_of(told, "SELECT max(id)")["plan"][0]
     assert "took" not in str(row_of(told, "DELETE FROM marks")["plan"])
     assert "took" not in str(row_of(told, "SELECT nextval")["plan"])
+    assert "took" not in str(row_of(told, "SELECT ended FROM acts")["plan"])
+    assert victim.execute("SELECT 1").fetchone() == (1,)  # an ended session cannot be taken back
+    victim.close()
     assert admin.execute("SELECT last_value FROM drawn").fetchone() == (1,)
     assert admin.execute("SELECT count(*) FROM marks").fetchone() == (1,)
 

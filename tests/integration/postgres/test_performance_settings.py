@@ -10,8 +10,10 @@ import psycopg
 import pytest
 
 from courtkeeper.findings import ConfigurationError, Result, Status
+from courtkeeper.postgres.performance.record import Record
 from support.findings import apply, only
-from support.performance import look, of
+from support.performance import Killed, gone, look, of
+from support.platform import wait_until
 from support.postgres import Server, postgres_server
 
 MACHINE: dict[str, Any] = {"parts": ["settings"], "memory_mb": 4096, "cpus": 2}
@@ -88,6 +90,7 @@ def test_a_named_setting_is_applied_once_and_its_undo_brings_the_former_value_ba
     assert files(admin, "maintenance_work_mem") == ["256MB"]
     finding = next(one for one in of(done, "setting") if one.subject == "maintenance_work_mem")
     assert finding.status is Status.OK
+    assert Record(told["state_directory"], "nba").applied() == {"maintenance_work_mem": "256MB"}
     again = look(server.admin_dsn, **told)
     assert (again.changed, again.actions) == (False, [])
     apply(admin, finding.undo)
@@ -104,6 +107,27 @@ def test_a_run_that_was_killed_before_the_server_read_the_files_is_completed(
     finding = next(one for one in of(done, "setting") if one.subject == "maintenance_work_mem")
     assert finding.undo == "ALTER SYSTEM RESET maintenance_work_mem; SELECT pg_reload_conf();"
     assert finding.undo in state.read_text()
+
+
+def test_killed_at_each_step_and_run_again_it_is_set_and_can_be_taken_back(
+    server: Server, admin: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    steps = 0
+    while True:
+        state = tmp_path / str(steps)
+        told = {**MACHINE, "apply_settings": ["maintenance_work_mem"], "state_directory": str(state)}
+        killed = Killed(lambda told=told: look(server.admin_dsn, **told)).at(steps + 1)
+        wait_until(lambda: gone(admin))
+        look(server.admin_dsn, **told)
+        wait_until(lambda: admin.execute("SHOW maintenance_work_mem").fetchone() == ("256MB",))
+        (path,) = state.iterdir()
+        apply(admin, path.read_text())
+        wait_until(lambda: admin.execute("SHOW maintenance_work_mem").fetchone() == ("64MB",))
+        assert files(admin, "maintenance_work_mem") == []
+        if not killed:
+            break
+        steps += 1
+    assert steps >= 3
 
 
 def test_a_setting_that_takes_a_restart_says_so_and_is_not_set_again(

@@ -84,7 +84,7 @@ def test_a_role_without_rights_is_told_the_grant(
 ) -> None:
     finding = only(look(database_dsn, parts=STATEMENTS).findings)
     assert finding.status is Status.SKIPPED
-    assert finding.fix == 'GRANT pg_monitor TO "courtkeeper";'
+    assert finding.fix == "GRANT pg_monitor TO courtkeeper;"
 
 
 def test_a_server_that_is_gone_is_said_in_one_sentence(dsn: str) -> None:

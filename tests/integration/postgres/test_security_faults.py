@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import subprocess
@@ -15,59 +16,59 @@ from courtkeeper.postgres.settings import IntegritySettings
 from support.clusters import Cluster
 from support.findings import is_bad, is_ok, only, within
 
-# A fault, the check that has to find it, its subject, how bad it is, words of the sentence, and what removes
-# the stage.
+# What makes the fault, the check that has to find it, its subject, how bad it is, and words of the sentence.
+# The first thing that is made is removed in the end.
 FAULTS = {
     "a superuser": (
         'CREATE ROLE "Boss" LOGIN SUPERUSER',
-        "privileged_role", "Boss", Status.CRIT, "SUPERUSER", 'DROP ROLE "Boss"',
+        "privileged_role", "Boss", Status.CRIT, "SUPERUSER",
     ),
     "a role that makes roles": (
         "CREATE ROLE maker LOGIN CREATEROLE BYPASSRLS",
-        "privileged_role", "maker", Status.WARN, "CREATEROLE, BYPASSRLS", "DROP ROLE maker",
+        "privileged_role", "maker", Status.WARN, "CREATEROLE, BYPASSRLS",
     ),
     "a password that has expired": (
         "CREATE ROLE late LOGIN VALID UNTIL '2020-01-01 00:00 UTC'",
-        "password_expiry", "late", Status.CRIT, "expired on 2020-01-01 00:00 UTC", "DROP ROLE late",
+        "password_expiry", "late", Status.CRIT, "expired on 2020-01-01 00:00 UTC",
     ),
     "an open schema": (
         'CREATE SCHEMA "Open"; GRANT CREATE ON SCHEMA "Open" TO PUBLIC',
-        "public_schema", "Open", Status.WARN, "schema Open", 'DROP SCHEMA "Open"',
+        "public_schema", "Open", Status.WARN, "schema Open",
     ),
     "a table that all may read": (
         "CREATE TABLE seen (); GRANT SELECT ON seen TO PUBLIC",
-        "public_table", "public.seen", Status.WARN, "SELECT on public.seen", "DROP TABLE seen",
+        "public_table", "public.seen", Status.WARN, "SELECT on public.seen",
     ),
     "a table that all may write": (
         'CREATE TABLE "Wide" (); GRANT SELECT, DELETE ON "Wide" TO PUBLIC',
-        "public_table", 'public."Wide"', Status.CRIT, "DELETE, SELECT", 'DROP TABLE "Wide"',
+        "public_table", 'public."Wide"', Status.CRIT, "DELETE, SELECT",
     ),
     "a sequence that all may use": (
         "CREATE SEQUENCE counter; GRANT USAGE ON SEQUENCE counter TO PUBLIC",
-        "public_table", "public.counter", Status.WARN, "USAGE", "DROP SEQUENCE counter",
+        "public_table", "public.counter", Status.WARN, "USAGE",
     ),
     "a superuser's function that anybody can turn": (
         "CREATE FUNCTION risky(a int, VARIADIC b text[]) RETURNS int LANGUAGE sql SECURITY DEFINER "
         "AS 'SELECT 1'",
         "definer_function", "public.risky(a integer, VARIADIC b text[])", Status.CRIT,
         "a superuser, and has no search_path of its own and may be run by every role",
-        "DROP FUNCTION risky",
     ),
     "a procedure without a search_path": (
         "CREATE PROCEDURE act() LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; "
         "REVOKE EXECUTE ON PROCEDURE act() FROM PUBLIC",
-        "definer_function", "public.act()", Status.WARN, "no search_path", "DROP PROCEDURE act",
+        "definer_function", "public.act()", Status.WARN, "no search_path",
     ),
     "a trigger function without a search_path": (
         "CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NEW; END'",
-        "definer_function", "public.fire()", Status.WARN, "no search_path", "DROP FUNCTION fire",
+        "definer_function", "public.fire()", Status.WARN, "no search_path",
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_is_too_open_is_named_mended_and_can_be_undone(sound: Cluster, fault: str) -> None:
-    make, check, subject, status, words, remove = FAULTS[fault]
+    make, check, subject, status, words = FAULTS[fault]
+    kind, name = re.match(r'CREATE (\w+) (\w+|"\w+")', make).groups()
     ask = partial(sound.ask, f"security.{check}")
     assert only(ask()).status is Status.OK
     sound.apply(make + ";")
@@ -81,7 +82,7 @@ def test_what_is_too_open_is_named_mended_and_can_be_undone(sound: Cluster, faul
         assert only(ask()) == finding or check == "password_expiry"
         assert is_bad(only(ask()))
     finally:
-        sound.apply(remove + ";")
+        sound.apply(f"DROP {kind} {name};")
 
 
 def test_a_role_that_is_expected_is_no_finding(sound: Cluster) -> None:

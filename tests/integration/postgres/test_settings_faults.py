@@ -13,6 +13,7 @@ import pytest
 from courtkeeper.findings import ConfigurationError, Status
 from courtkeeper.platform import processes
 from courtkeeper.postgres.check import choose
+from courtkeeper.postgres.performance.record import Record
 from courtkeeper.postgres.settings import IntegritySettings
 from support.clusters import Cluster, cluster
 from support.damage import flip
@@ -164,6 +165,22 @@ def test_a_setting_overridden_by_alter_system(sound: Cluster) -> None:
     within(ask, is_ok)
     sound.apply(finding.undo)
     assert within(ask, is_bad) == finding
+
+
+@pytest.mark.usefixtures("_reset")
+def test_what_the_performance_duty_applied_is_no_drift_until_it_is_changed(
+    sound: Cluster, tmp_path: Path
+) -> None:
+    ask = partial(sound.ask, "settings.overridden")
+    Record(str(tmp_path), "postgres").keep("log_checkpoints = off", "ALTER SYSTEM RESET log_checkpoints;")
+    told = IntegritySettings(performance_directory=str(tmp_path))
+    sound.apply(f"ALTER SYSTEM SET log_checkpoints = off; {RELOAD}")
+    within(ask, is_bad)
+    assert only(ask(told=told)).status is Status.OK
+    sound.apply("ALTER SYSTEM SET log_checkpoints = 'false';")
+    assert only(ask(told=told)).observed == "false"
+    (tmp_path / "undo-postgres.sql").unlink()
+    assert is_bad(only(ask(told=told)))
 
 
 # Every way to write a value of the sound server; and then one that it is not.

@@ -116,6 +116,17 @@ def test_a_unique_index_that_could_be_the_primary_key_is_named(
     assert only(ask("structure.primary_key")).status is Status.OK
 
 
+def test_an_archive_table_from_before_its_mark_has_no_key_on_purpose(
+    ask: Any, admin: psycopg.Connection[Any]
+) -> None:
+    admin.execute("CREATE SCHEMA archive")
+    admin.execute("CREATE TABLE archive.jobs (LIKE jobs, archived_at timestamptz NOT NULL)")
+    assert only(ask("structure.primary_key")).status is Status.OK
+    # A table of somebody else's with a column of that name.
+    admin.execute("CREATE TABLE loose (n int, archived_at timestamptz NOT NULL DEFAULT now())")
+    assert only(ask("structure.primary_key")).subject == "public.loose"
+
+
 def test_a_partition_of_a_table_without_a_primary_key_is_not_named_again(
     ask: Any, admin: psycopg.Connection[Any]
 ) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,38 +17,11 @@ from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.upkeep import perform, snapshots
 from courtkeeper.postgres.upkeep.state import State
 from support.findings import only
-from support.platform import LIBRARY, wait_until
+from support.platform import wait_until
 from support.postgres import Server, fresh_database, postgres_server
-from support.upkeep import WAITING, Upkeep, another, invalid
+from support.upkeep import WAITING, Killed, Upkeep, another, invalid
 
 Admin = psycopg.Connection[Any]
-
-
-class Killed:
-    """An upkeep in a process of its own, which is killed while its statement waits or works."""
-
-    CODE = """
-import sys
-from courtkeeper.database import DatabaseSettings
-from courtkeeper.postgres.upkeep.run import upkeep
-from courtkeeper.postgres.upkeep.settings import upkeep_settings_from
-upkeep(DatabaseSettings.from_dsn(sys.stdin.readline().strip()), upkeep_settings_from({"lock_timeout_s": 60}))
-"""
-
-    def __init__(self, dsn: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", self.CODE],
-            stdin=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(LIBRARY)},
-            text=True,
-        )
-        assert self.process.stdin
-        self.process.stdin.write(dsn + "\n")
-        self.process.stdin.close()
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
 
 
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'courtkeeper postgres_upkeep'"
@@ -68,7 +37,7 @@ def test_a_run_that_is_killed_in_the_middle_is_ended_by_the_next(
     with another(admin) as reader:
         reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         reader.execute("SELECT count(*) FROM elsewhere")
-        killed = Killed(postgres.admin_dsn_for(database_dsn))
+        killed = Killed(postgres.admin_dsn_for(database_dsn), lock_timeout_s=60)
         wait_until(lambda: admin.execute(WAITING, ["courtkeeper postgres_upkeep"]).fetchone() == (1,), 60)
         assert admin.execute(begun).fetchone() == (1,)
         killed.kill()
@@ -205,6 +174,8 @@ def test_a_server_that_dies_in_the_middle_leaves_what_was_done(tmp_path: Path) -
         assert error.partial.changed
         assert any("first_n" in action for action in error.partial.actions)
         assert not any("second_n" in action for action in error.partial.actions)
+        at_hand = only([f for f in error.partial.findings if f.subject == "public.second_n"])
+        assert at_hand.status is Status.UNKNOWN
 
 
 def test_a_replica_is_left_to_its_primary(upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,3 +225,18 @@ class TestSnapshots:
         assert upkeep(duties=["sequences"]).actions == ["take a snapshot of the usage statistics"]
         kept = admin.execute("SELECT count(*) FROM courtkeeper.statistics_snapshots").fetchone()
         assert kept == (1,)
+
+    def test_they_are_forgotten_by_a_run_that_takes_none_and_the_newest_stays(
+        self, upkeep: Upkeep, admin: Admin
+    ) -> None:
+        rarely = {"duties": ["sequences"], "snapshot_interval_h": 8760, "snapshot_keep_days": 1}
+        upkeep(**rarely)
+        admin.execute(
+            "INSERT INTO courtkeeper.statistics_snapshots (taken_at) VALUES (now() - interval '2 days')"
+        )
+        admin.execute("UPDATE courtkeeper.statistics_snapshots SET taken_at = taken_at - interval '2 days'")
+        assert upkeep(check_mode=True, **rarely).actions == []
+        assert admin.execute("SELECT count(*) FROM courtkeeper.statistics_snapshots").fetchone() == (2,)
+        assert upkeep(**rarely).actions == []
+        (left,) = admin.execute("SELECT id FROM courtkeeper.statistics_snapshots").fetchall()
+        assert left == (2,)

@@ -18,7 +18,8 @@ from courtkeeper.platform import database, processes
 from courtkeeper.platform.ports import free_port
 from courtkeeper.platform.postgres import ADMIN, Postgres, place_home
 from support.findings import only
-from support.upkeep import Upkeep
+from support.platform import wait_until
+from support.upkeep import Killed, Upkeep
 
 Admin = psycopg.Connection[Any]
 
@@ -112,6 +113,20 @@ def test_a_table_that_somebody_reads_is_left_in_time(dsn: str, admin: Admin) -> 
     left = admin.execute("SELECT count(*) FROM pg_trigger WHERE tgname = 'repack_trigger'").fetchone()
     assert left == (0,)
     assert only(Upkeep(dsn)(repack=True, **TOLD).findings).status is Status.OK
+
+
+def test_killed_with_its_upkeep_it_stops_and_leaves_nothing(dsn: str, admin: Admin) -> None:
+    """Without us nobody would bound its time any more, nor count its work."""
+    repacking = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_repack'"
+    with psycopg.connect(dsn) as reader:
+        reader.execute('SELECT count(*) FROM "Airy"')
+        killed = Killed(dsn, repack=True, lock_timeout_s=60, **TOLD)
+        wait_until(lambda: admin.execute(repacking).fetchone() != (0,), 60)
+        killed.kill()
+        wait_until(lambda: admin.execute(repacking).fetchone() == (0,), 30)
+    assert {f.status for f in Upkeep(dsn)(repack=True, **TOLD).findings} == {Status.OK}
+    left = admin.execute("SELECT count(*) FROM pg_class WHERE relname ~ '^log_[0-9]+$'").fetchone()
+    assert left == (0,)
 
 
 def test_what_a_killed_one_left_is_removed_first(dsn: str, admin: Admin) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from courtkeeper.findings import Status
+from courtkeeper.redis.upkeep.run import upkeep
+from courtkeeper.redis.upkeep.settings import Declared, UpkeepSettings
 from support import cache
 from support.cache import EVENTS, count, declared, fill, keys, one, run
 from support.redis import Server, server, wait_for
@@ -68,6 +70,25 @@ class TestHitRates:
         assert one(done, "hit_rate").status is Status.WARN
         assert "declare it removable" in one(done, "hit_rate").fix
         assert (done.changed, keys(cached, EVENTS)) == (False, 20)
+
+    def test_what_is_protected_stays_even_where_nobody_checked_the_settings(
+        self, cached: Server, tmp_path: Path
+    ) -> None:
+        (tmp_path / "state").mkdir(mode=0o700)
+        told = UpkeepSettings(
+            patterns=(Declared(pattern="api:*", ttl_s=60, removable=True),),
+            protected=(cache.PROTECTED,),
+            counters=(cache.COUNTERS,),
+            state_directory=str(tmp_path / "state"),
+            **cache.QUICK,
+        )
+        fill(cached, 50)
+        upkeep(cached.settings(), told)
+        count(cached, EVENTS, hits=0, misses=500)
+        done = upkeep(cached.settings(), told)
+        assert done.metrics["keys_removed"] == 50
+        assert keys(cached, cache.PROTECTED) == 50
+        assert cached.do("TTL", "api:generation:0000000001") == cached.do("TTL", cache.COUNTERS) == -1
 
     def test_a_good_pattern_stays_and_few_requests_are_no_proof(self, cached: Server, tmp_path: Path) -> None:
         told = declared(tmp_path)
@@ -169,6 +190,7 @@ class TestKeys:
         assert len(big) == 3
         assert all(found.observed > 200_000 and len(found.subject) <= 80 for found in big)
         assert all(found.subject.isprintable() for found in big)
+        done = run(cached, **{**told, "list_keys": 10})
         idle = {found.subject for found in done.findings if found.id == "redis.upkeep.idle_key"}
         assert "idle:1" in idle
         assert "idle:2" not in idle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -10,11 +11,13 @@ import pytest
 import redis
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Status
+from courtkeeper.platform.ports import free_port
 from courtkeeper.redis.tuning.change import Tools
 from courtkeeper.redis.tuning.node import Node
 from courtkeeper.redis.tuning.plan import Change
 from courtkeeper.redis.tuning.probe import ask
 from courtkeeper.redis.tuning.run import tune
+from support.certificates import DAY, make
 from support.redis import Server, replica, server
 from support.tuning import calls, digest, found, left_behind, load, told, tuned, values
 
@@ -274,9 +277,8 @@ def test_what_cannot_be_is_refused_whole(
 
 def test_maxmemory_below_use_is_done_when_told(running: Server, state: Path) -> None:
     fill(running)
-    gate = {"evictions_s": 1e6}
     parameters = {"maxmemory": "10mb", "maxmemory-policy": "allkeys-lru"}
-    assert tuned(running, state, parameters=parameters, allow_eviction=True, gate=gate).changed
+    assert tuned(running, state, parameters=parameters, allow_eviction=True).changed
     assert running.do("DBSIZE") < 20_000
 
 
@@ -330,3 +332,33 @@ def test_a_server_that_is_loading_is_left_alone(tmp_path: Path, kind: str, state
         with pytest.raises(CourtkeeperError, match="still loading"):
             tuned(made, state, parameters={"hz": 50})
         made.kill()
+
+
+def test_a_server_that_wants_tls(tmp_path: Path, state: Path) -> None:
+    """Only Debian's build speaks it."""
+    made = make("localhost", names=("localhost",), start=datetime.now(UTC) - DAY)
+    files = {"tls-cert-file": made.pem, "tls-key-file": made.key, "tls-ca-cert-file": made.pem}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    port = free_port()
+    lines = {name: str(tmp_path / name) for name in files} | {"tls-port": str(port), "tls-auth-clients": "no"}
+    with server(tmp_path, "redis", lines) as running:
+        wish = told(state, parameters={"hz": 50})
+        with pytest.raises(ConfigurationError, match="may want TLS"):
+            tune(running.settings(port=port), wish)
+        assert values(running, "hz") == {"hz": "10"}
+        secured = running.settings(
+            host="localhost", port=port, tls=True, ca_file=str(tmp_path / "tls-cert-file")
+        )
+        assert tune(secured, wish).changed
+
+
+def test_a_user_who_may_not_is_told_the_grant(running: Server, state: Path) -> None:
+    running.do("ACL", "SETUSER", "tuner", "on", ">secret", "+@connection", "+info", "+latency", "+config|get")
+    before = values(running)
+    with pytest.raises(ConfigurationError, match="ACL SETUSER") as caught:
+        tune(running.settings(user="tuner", password="secret"), told(state, parameters={"hz": 50}))
+    assert "\n" not in str(caught.value)
+    assert values(running) == before
+    running.do("ACL", "SETUSER", "tuner", "+config|set", "+config|rewrite")
+    assert tune(running.settings(user="tuner", password="secret"), told(state, parameters={"hz": 50})).changed

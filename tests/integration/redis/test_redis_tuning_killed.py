@@ -26,30 +26,43 @@ def running(tmp_path: Path, kind: str) -> Iterator[Server]:
         yield made
 
 
-def killed_at(step: str, running: Server, state: Path, **more: Any) -> None:
-    """Run a tuning that dies at `step`."""
+def killed_at(
+    step: str, running: Server, state: Path, ending: str = "SIGKILL", errors: int = 0, **more: Any
+) -> int:
+    """Run a tuning that gets a signal at `step`; return its exit code."""
     place = {"host": running.host, "port": running.port, "password": running.password}
     told = {"mode": "apply", "parameters": WISH, "state_directory": str(state), "gate": CALM} | more
     done = subprocess.run(
-        [sys.executable, "-m", "support.killed_tuning", json.dumps(place), json.dumps(told), step],
+        [
+            sys.executable,
+            "-m",
+            "support.killed_tuning",
+            json.dumps(place),
+            json.dumps(told),
+            step,
+            ending,
+            str(errors),
+        ],
         cwd=ROOT / "tests",
         timeout=60,
         check=False,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert ending != "SIGKILL" or done.returncode == -signal.SIGKILL, done.stderr
+    return done.returncode
 
 
-@pytest.mark.parametrize("step", ["recorded", "set", "judged"])
+@pytest.mark.parametrize("step", ["recorded", "set", "judged", "set back"])
 def test_an_unjudged_change_is_taken_back_first(running: Server, tmp_path: Path, step: str) -> None:
     state = tmp_path / "state"
     before, file = values(running, *NAMES), digest(running)
-    killed_at(step, running, state)
+    gate = {**CALM, "errors_s": 10}
+    killed_at(step, running, state, errors=2000 if step == "set back" else 0, gate=gate)
     (entry,) = left_behind(state)
     assert entry.stat().st_mode & 0o777 == 0o600
     assert running.password not in entry.read_text()
-    if step != "recorded":
+    if step in {"set", "judged"}:
         assert values(running, *NAMES) != before
 
     shown = tuned(running, state, parameters={"hz": 20}, check_mode=True)
@@ -82,15 +95,18 @@ def test_the_same_wish_is_taken_back_and_then_granted(running: Server, tmp_path:
     assert calls(running, "config|rewrite") == 1
 
 
-def test_a_change_that_passed_is_brought_to_its_end(running: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("step", "written"), [("keeping", 0), ("rewritten", 1)])
+def test_a_change_that_passed_is_brought_to_its_end(
+    running: Server, tmp_path: Path, step: str, written: int
+) -> None:
     state = tmp_path / "state"
-    killed_at("keeping", running, state)
-    assert calls(running, "config|rewrite") == 0
+    killed_at(step, running, state)
+    assert calls(running, "config|rewrite") == written
     result = tuned(running, state, parameters=WISH)
     (finding,) = found(result, "interrupted")
     assert "ended now" in finding.summary
     assert result.changed
-    assert calls(running, "config|rewrite") == 1
+    assert calls(running, "config|rewrite") == written + 1
     assert "maxmemory-samples 9" in running.config.read_text()
     assert not left_behind(state)
     assert not tuned(running, state, parameters=WISH).changed
@@ -122,4 +138,12 @@ def test_a_server_started_again_has_lost_it_by_itself(running: Server, tmp_path:
     assert "started again since" in found(result, "interrupted")[0].summary
     assert values(running) == before
     assert not result.changed
+    assert not left_behind(state)
+
+
+def test_a_run_that_is_cancelled_takes_its_change_back_itself(running: Server, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    before = values(running), digest(running)
+    assert killed_at("set", running, state, "SIGTERM") == 128 + signal.SIGTERM
+    assert (values(running), digest(running)) == before
     assert not left_behind(state)

@@ -12,6 +12,7 @@ import pytest
 from courtkeeper.findings import Status
 from courtkeeper.hosts.logs import audit, look, opened
 from courtkeeper.hosts.logs.config import Block, Configuration
+from courtkeeper.hosts.logs.seen import Folder, Holder, Journal, Log, Run, Seen, Written
 
 NOW = datetime.fromisoformat("2026-11-22 04:00:00")
 LIMITS = audit.Limits(large_mib=100, stale_hours=26, deleted_mib=10)
@@ -21,12 +22,12 @@ def block(pattern: str = "/var/log/a.log", **directives: str) -> Block:
     return Block("/etc/logrotate.d/a", 1, [pattern], directives or {"daily": ""}, {})
 
 
-def seen(**more: Any) -> audit.Seen:
+def seen(**more: Any) -> Seen:
     values: dict[str, Any] = {
         "configuration": Configuration([block()], [], {"weekly": ""}, ["/etc/logrotate.d/a"]),
         "matched": [["/var/log/a.log"]],
-        "logs": [audit.Log("/var/log/a.log", 10, 4096)],
-        "folders": [audit.Folder("/var/log", 0, 0o775)],
+        "logs": [Log("/var/log/a.log", 10, 4096)],
+        "folders": [Folder("/var/log", 0, 0o775)],
         "deleted": [],
         "written": [],
         "unseen": [],
@@ -34,11 +35,11 @@ def seen(**more: Any) -> audit.Seen:
         "status": {"/var/log/a.log": datetime.fromisoformat("2026-11-21 00:00:00")},
         "status_age_hours": 4.0,
         "status_problem": "",
-        "run": audit.Run(True, "success", []),
-        "journal": audit.Journal(8 * 2**20, 100 * 2**20),
+        "run": Run(True, "success", []),
+        "journal": Journal(8 * 2**20, 100 * 2**20),
         "own_files": [],
     }
-    return audit.Seen(**{**values, **more})
+    return Seen(**{**values, **more})
 
 
 def faults(**more: Any) -> list[tuple[str, str, Status]]:
@@ -58,13 +59,13 @@ def test_a_host_without_a_fault() -> None:
         ({"status_age_hours": None, "status": None}, ("logs.status.stale", Status.UNKNOWN)),
         ({"status_age_hours": 26.1}, ("logs.status.stale", Status.CRIT)),
         ({"status_problem": "it is damaged"}, ("logs.status.unreadable", Status.CRIT)),
-        ({"run": audit.Run(True, "exit-code", [])}, ("logs.run.failed", Status.CRIT)),
-        ({"run": audit.Run(False, "success", [])}, ("logs.run.timer", Status.CRIT)),
-        ({"run": audit.Run(True, "", [])}, ("logs.run.unknown", Status.UNKNOWN)),
+        ({"run": Run(True, "exit-code", [])}, ("logs.run.failed", Status.CRIT)),
+        ({"run": Run(False, "success", [])}, ("logs.run.timer", Status.CRIT)),
+        ({"run": Run(True, "", [])}, ("logs.run.unknown", Status.UNKNOWN)),
         ({"unseen": ["/var/lgo"]}, ("logs.large.uncovered", Status.UNKNOWN)),
-        ({"journal": audit.Journal(None, None)}, ("logs.journal.size", Status.UNKNOWN)),
+        ({"journal": Journal(None, None)}, ("logs.journal.size", Status.UNKNOWN)),
         ({"own_files": ["/etc/logrotate.d/a"], "matched": [[]]}, ("logs.stanza.empty", Status.WARN)),
-        ({"folders": [audit.Folder("/var/log", 4, 0o775)]}, ("logs.directory.insecure", Status.CRIT)),
+        ({"folders": [Folder("/var/log", 4, 0o775)]}, ("logs.directory.insecure", Status.CRIT)),
     ],
 )
 def test_faults(more: dict[str, Any], expected: tuple[str, Status]) -> None:
@@ -76,14 +77,14 @@ def test_a_package_whose_logs_are_not_there_yet_is_no_fault() -> None:
 
 
 def test_the_limits_are_where_they_are_said_to_be() -> None:
-    def log(held: int) -> list[audit.Log]:
-        return [audit.Log("/var/log/b", held, held)]
+    def log(held: int) -> list[Log]:
+        return [Log("/var/log/b", held, held)]
 
     assert faults(logs=log(100 * 2**20 - 1)) == []
     assert faults(logs=log(100 * 2**20)) == [("logs.large.uncovered", "/var/log/b", Status.WARN)]
 
-    def held(size: int) -> list[audit.Holder]:
-        return [audit.Holder("/var/log/x", size, 7, "app.service")]
+    def held(size: int) -> list[Holder]:
+        return [Holder("/var/log/x", size, 7, "app.service")]
 
     assert faults(deleted=held(10 * 2**20 - 1)) == []
     assert faults(deleted=held(10 * 2**20)) == [("logs.deleted.open", "/var/log/x", Status.WARN)]
@@ -92,13 +93,13 @@ def test_the_limits_are_where_they_are_said_to_be() -> None:
 
 @pytest.mark.parametrize("name", ["/var/log/a.log", "/var/log/a.log.1", "/var/log/a.log-20260101.gz"])
 def test_a_large_file_of_a_covered_log_is_no_fault(name: str) -> None:
-    assert faults(logs=[audit.Log(name, 2**30, 2**30)]) == []
+    assert faults(logs=[Log(name, 2**30, 2**30)]) == []
 
 
 def test_an_overdue_rotation_counts_only_where_dates_decide_and_lines_wait() -> None:
     old = {"/var/log/a.log": datetime.fromisoformat("2026-11-10 00:00:00")}
     assert faults(status=old) == [("logs.rotation.overdue", "/var/log/a.log", Status.WARN)]
-    assert faults(status=old, logs=[audit.Log("/var/log/a.log", 0, 0)]) == []
+    assert faults(status=old, logs=[Log("/var/log/a.log", 0, 0)]) == []
     for directives in ({"daily": "", "size": "1M"}, {"daily": "", "minsize": "1M"}, {"weekly": ""}):
         configuration = Configuration([block(**directives)], [], {}, [])
         assert faults(status=old, configuration=configuration) == []
@@ -118,7 +119,7 @@ def test_where_processes_hide_their_files_neither_of_two_questions_is_answered()
 def test_a_writer_that_goes_on_in_the_rotated_file_is_named_an_hour_after_the_rotation() -> None:
     def at(hour: int, log: str = "/var/log/a.log") -> list[tuple[str, str, Status]]:
         status = {"/var/log/a.log": NOW.replace(hour=hour)}
-        return faults(status=status, written=[audit.Written(f"{log}.1", log, 7, "a.service")])
+        return faults(status=status, written=[Written(f"{log}.1", log, 7, "a.service")])
 
     assert at(3) == [("logs.rotated.written", "/var/log/a.log.1", Status.WARN)]
     assert at(4) == []
@@ -140,7 +141,7 @@ def test_a_file_of_the_same_name_in_a_container_is_another(tmp_path: Path) -> No
 
 def test_only_a_service_can_be_reloaded() -> None:
     fixes = [
-        audit.judge(seen(deleted=[audit.Holder("/var/log/x", 2**30, 7, unit)]), LIMITS, NOW)
+        audit.judge(seen(deleted=[Holder("/var/log/x", 2**30, 7, unit)]), LIMITS, NOW)
         for unit in ("app.service", "docker-0123.scope", "")
     ]
     said = [each.fix for found in fixes for each in found if each.status is Status.WARN]
@@ -161,7 +162,7 @@ def test_an_odd_name_reaches_no_terminal(tmp_path: Path) -> None:
 
 def test_every_finding_says_what_to_do() -> None:
     found = audit.judge(
-        seen(run=audit.Run(False, "exit-code", ["error running script for '/var/log/a.log '"])), LIMITS, NOW
+        seen(run=Run(False, "exit-code", ["error running script for '/var/log/a.log '"])), LIMITS, NOW
     )
     wrong = [each for each in found if each.status is not Status.OK]
     assert [(each.id, each.subject) for each in wrong] == [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from courtkeeper.findings import ConfigurationError
-from courtkeeper.postgres.check import GROUPS, choose, quoted, registry
+from courtkeeper.postgres.check import GROUPS, choose, registry
 
 WITHOUT_STATEMENT = {"rules"}  # the user's own
 
@@ -51,8 +51,3 @@ def test_checks_are_chosen_by_group_and_by_name() -> None:
     (check,) = choose(names=["capacity.sequence"], thresholds={"capacity.sequence": {"warn": 50}})
     assert check.limit == {"warn": 50.0, "crit": 90.0}
     assert len(choose()) == len(registry())
-
-
-def test_names_are_quoted_only_where_they_have_to_be() -> None:
-    assert quoted("public", "games") == "public.games"
-    assert quoted("public", 'Odd "name"') == 'public."Odd ""name"""'

@@ -54,6 +54,10 @@ def test_many_kinds_with_many_keys_each_stay_apart() -> None:
     assert len(counted(keys)) == 2 * FAN_OUT
 
 
+def test_a_hexadecimal_number_without_a_digit_is_one_of_its_neighbours() -> None:
+    assert counted([f"session:{number:x}".encode() for number in range(0xAB0, 0xB00)]) == {"session:*": 80}
+
+
 def test_what_does_not_fit_is_counted_as_other() -> None:
     found = counted([b"a", b"b", b"c", b"a"], most=2)
     assert found == {"a": 2, "b": 1, OTHER: 1}

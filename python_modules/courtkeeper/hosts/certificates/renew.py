@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from courtkeeper.findings import CourtkeeperError, Finding, Result, Status
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status
 from courtkeeper.hosts.certificates import (
     ari,
     certbot,
@@ -22,7 +22,7 @@ from courtkeeper.hosts.certificates import (
     watch,
     x509,
 )
-from courtkeeper.hosts.certificates.settings import Settings, Wanted
+from courtkeeper.hosts.certificates.settings import CERTIFICATES, Settings, Wanted
 
 SENTENCES = {True: "would be", False: "were"}
 
@@ -75,6 +75,8 @@ def renew(
         run = Run(settings, now, check, state.load(directory), result)
         looks = [look(run, wanted) for wanted in settings.certificates]
         asked = [one for one in looks if one.why and allowed(run, one)]
+        for one in asked:
+            refuse_staging(run, one.wanted)
         preflight.refuse_issue(settings, [one.wanted for one in asked], check=check, resolve=resolve)
         run.save()
         try:
@@ -132,6 +134,17 @@ def look(run: Run, wanted: Wanted) -> Look:
     elif one.decision.due:
         one.why = one.decision.reason
     return one
+
+
+def refuse_staging(run: Run, wanted: Wanted) -> None:
+    """Refuse to replace what clients trust by what none trusts, unless it is forced."""
+    issuer, url = run.state.of(wanted.name).issuer, run.settings.directory_url
+    if issuer and "staging" in url and "staging" not in issuer and wanted.name not in run.settings.force:
+        raise ConfigurationError(
+            f"{CERTIFICATES}[{wanted.name}] has a certificate of {issuer}, and {url} is a staging CA, which "
+            "no client trusts: name the CA's own directory in certificate_renewal_directory_url, or name the "
+            "certificate in certificate_renewal_force."
+        )
 
 
 def asked_for(wanted: Wanted) -> list[str]:

@@ -15,6 +15,7 @@ import msgspec
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status, worst
 from courtkeeper.hosts import commands, services
 from courtkeeper.hosts.logs import audit, config, install, journal, opened, paths, status
+from courtkeeper.hosts.logs.seen import Folder, Holder, Journal, Log, Run, Seen, Written
 
 STATUS = Path("/var/lib/logrotate/status")
 # Files that live in memory, or are deleted on purpose by who made them.
@@ -50,19 +51,19 @@ def check(roots: Sequence[str], limits: audit.Limits, now: datetime) -> Result:
     )
 
 
-def see(roots: Sequence[str], now: datetime) -> audit.Seen:
+def see(roots: Sequence[str], now: datetime) -> Seen:
     """Gather everything."""
     configuration = config.load()
     scan = opened.scan()
     entries, age, problem = _status(now)
     logs, unseen = _logs(roots)
-    return audit.Seen(
+    return Seen(
         configuration=configuration,
         matched=[_matched(block) for block in configuration.blocks],
         logs=logs,
         folders=_folders(configuration),
         deleted=[
-            audit.Holder(paths.shown(each.path), each.held_bytes, each.pid, opened.unit(each.pid))
+            Holder(paths.shown(each.path), each.held_bytes, each.pid, opened.unit(each.pid))
             for each in _once(scan.files)
             if not each.path.startswith(NO_DISK)
         ],
@@ -73,7 +74,7 @@ def see(roots: Sequence[str], now: datetime) -> audit.Seen:
         status_age_hours=age,
         status_problem=problem,
         run=_run(),
-        journal=audit.Journal(journal.used_bytes(), journal.limit_bytes()),
+        journal=Journal(journal.used_bytes(), journal.limit_bytes()),
         own_files=[name for name in configuration.files if Path(name).name.startswith(install.PREFIX)],
     )
 
@@ -84,7 +85,7 @@ def _once(files: Sequence[opened.Open]) -> Iterator[opened.Open]:
     yield from found.values()
 
 
-def _written(files: Sequence[opened.Open]) -> Iterator[audit.Written]:
+def _written(files: Sequence[opened.Open]) -> Iterator[Written]:
     """Files with the name of a rotated one that a process has open for writing, each once.
 
     What a container calls by this name is another file.
@@ -92,7 +93,7 @@ def _written(files: Sequence[opened.Open]) -> Iterator[audit.Written]:
     found = {(each.device, each.inode): each for each in reversed(files) if each.written and not each.deleted}
     for each in found.values():
         if (log := paths.original(each.path)) and _is(each):
-            yield audit.Written(paths.shown(each.path), paths.shown(log), each.pid, opened.unit(each.pid))
+            yield Written(paths.shown(each.path), paths.shown(log), each.pid, opened.unit(each.pid))
 
 
 def _is(each: opened.Open) -> bool:
@@ -114,12 +115,12 @@ def _matched(block: config.Block) -> list[str]:
     ]
 
 
-def _logs(roots: Sequence[str]) -> tuple[list[audit.Log], list[str]]:
+def _logs(roots: Sequence[str]) -> tuple[list[Log], list[str]]:
     """All regular files below the roots, and the directories that could not be looked into.
 
     The journal keeps itself and is left out; links are not followed.
     """
-    logs: list[audit.Log] = []
+    logs: list[Log] = []
     unseen: list[str] = []
 
     def hidden(error: OSError) -> None:
@@ -138,11 +139,11 @@ def _logs(roots: Sequence[str]) -> tuple[list[audit.Log], list[str]]:
                 except OSError:
                     continue
                 if stat.S_ISREG(found.st_mode):
-                    logs.append(audit.Log(paths.shown(path), found.st_size, found.st_blocks * 512))
+                    logs.append(Log(paths.shown(path), found.st_size, found.st_blocks * 512))
     return logs, unseen
 
 
-def _folders(configuration: config.Configuration) -> list[audit.Folder]:
+def _folders(configuration: config.Configuration) -> list[Folder]:
     """Return the directories that the patterns name and that exist."""
     wanted = {
         folder
@@ -156,7 +157,7 @@ def _folders(configuration: config.Configuration) -> list[audit.Folder]:
             seen = os.stat(folder)  # noqa: PTH116
         except OSError:
             continue
-        found.append(audit.Folder(paths.shown(folder), seen.st_gid, stat.S_IMODE(seen.st_mode)))
+        found.append(Folder(paths.shown(folder), seen.st_gid, stat.S_IMODE(seen.st_mode)))
     return found
 
 
@@ -176,7 +177,7 @@ def complaints(text: str) -> list[str]:
     return [paths.shown(found.strip()) for line in text.splitlines() for found in COMPLAINT.findall(line)]
 
 
-def _run() -> audit.Run:
+def _run() -> Run:
     """Ask systemd for logrotate's last run, and the journal for what that run said."""
     shown = commands.run(
         ["systemctl", "show", "--property=Result,InvocationID,ExecMainStartTimestamp", "logrotate.service"],
@@ -192,4 +193,4 @@ def _run() -> audit.Run:
             allowed=(0, 1),
         )
         errors = list(dict.fromkeys(complaints(said.stdout)))
-    return audit.Run(services.is_active("logrotate.timer"), result, errors)
+    return Run(services.is_active("logrotate.timer"), result, errors)

@@ -17,6 +17,7 @@ from courtkeeper import database
 from courtkeeper.database import Connection, DatabaseSettings
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.postgres.corruption.pieces import Piece
+from courtkeeper.postgres.refusal import is_lost, words
 
 _POLL_S = 0.5
 # What a server says when it reads a page, a chunk or a transaction's state that cannot be.
@@ -145,10 +146,10 @@ class Workers:
             return Outcome(piece, Ending.DAMAGED, ((None, _sentence(error)),))
         except psycopg.Error as error:
             # An error that ends the session, or that no server has sent, is not about this piece.
-            if connection.closed or error.sqlstate is None:
+            if is_lost(error, connection):
                 self._waiting_again(piece)
                 raise
-            return Outcome(piece, Ending.REFUSED, ((None, _sentence(error)),))
+            return Outcome(piece, Ending.REFUSED, ((None, words(error)),))
         problems = tuple(_problem(row) for row in rows if piece.function.name == "verify_heapam")
         return Outcome(piece, Ending.DAMAGED if problems else Ending.READ, problems)
 

@@ -13,6 +13,7 @@ from courtkeeper.database import Connection
 from courtkeeper.postgres.performance import plan as plans
 from courtkeeper.postgres.performance.sql import statement
 from courtkeeper.postgres.performance.statements import Statement
+from courtkeeper.postgres.refusal import is_lost, words
 
 _NAME = sql.Identifier("courtkeeper_plan")
 _GENERIC = 16  # EXPLAIN (GENERIC_PLAN)
@@ -28,7 +29,8 @@ class Planned(msgspec.Struct, frozen=True):
 def explain(connection: Connection, one: Statement, version: int, *, analyze: bool = False) -> Planned:
     """Return the generic plan of a statement, as its own role and with that role's search_path.
 
-    Nothing is run, unless `analyze` says so and the statement only reads and has no parameters; the
+    Nothing is run, unless `analyze` says so and the statement only reads, has no parameters and calls no
+    volatile function: what such a one does (ends a session, sends a message) no rollback takes back. The
     transaction is read-only and rolled back all the same. Raises only where the connection is lost.
     """
     if not one.plannable:
@@ -41,13 +43,18 @@ def explain(connection: Connection, one: Statement, version: int, *, analyze: bo
             _prepare(connection, one.query)
             prepared = True
             found = _generic(connection, one.query, version)
-            if analyze and not plans.writes(found) and not _parameters(connection):
+            if (
+                analyze
+                and not plans.writes(found)
+                and not _parameters(connection)
+                and not _acts(connection, found)
+            ):
                 found = _explained(connection, "EXPLAIN (ANALYZE, BUFFERS, VERBOSE, FORMAT JSON) EXECUTE {}")
             return Planned(found)
     except psycopg.Error as error:
-        if connection.closed or error.sqlstate is None:
+        if is_lost(error, connection):
             raise
-        return Planned(why=str(error.diag.message_primary or error).splitlines()[0].rstrip("."))
+        return Planned(why=words(error))
     finally:
         if prepared and not connection.closed:  # the rollback leaves it
             with connection.transaction():
@@ -83,6 +90,15 @@ def _parameters(connection: Connection) -> int:
         "SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'courtkeeper_plan'"
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def _acts(connection: Connection, plan: Mapping[str, Any]) -> bool:
+    """Whether a plan calls a function that may do more than read, by name, in whatever schema."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_proc WHERE proname = ANY (%s) AND provolatile = 'v')",
+        [sorted(plans.called(plan))],
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _explained(

@@ -12,13 +12,14 @@ from psycopg import sql
 
 from courtkeeper.database import Connection
 from courtkeeper.findings import Finding, Status
-from courtkeeper.postgres.check import Context, quoted
+from courtkeeper.postgres.check import Context
 from courtkeeper.postgres.performance import plan as plans
 from courtkeeper.postgres.performance.candidates import Candidate, Table, candidates
 from courtkeeper.postgres.performance.explain import Planned, explain
 from courtkeeper.postgres.performance.settings import PerformanceSettings
 from courtkeeper.postgres.performance.sql import rows
 from courtkeeper.postgres.performance.statements import Statement
+from courtkeeper.postgres.query import quoted
 from courtkeeper.postgres.sizes import size
 
 ID = "postgres.performance.missing_index"
@@ -75,7 +76,7 @@ def look(
         return
     with _hypopg(laboratory, has.schema) as schema:
         gains = list(_tried(laboratory, schema, wanted, context.server.version))
-    found = list(_worth(gains, told))
+    found = list(_worth(laboratory, gains, told))
     yield from found
     if not found:
         yield _none(context, len(planned), len(gains))
@@ -169,7 +170,7 @@ def _made(laboratory: Connection, schema: sql.Identifier, candidate: Candidate) 
     return int(row[0]) if row else 0
 
 
-def _worth(gains: Sequence[Gain], told: PerformanceSettings) -> Iterator[Finding]:
+def _worth(laboratory: Connection, gains: Sequence[Gain], told: PerformanceSettings) -> Iterator[Finding]:
     """Yield the best index of each statement where it saves enough, with all that it does."""
     chosen: dict[tuple[str, tuple[str, ...]], list[Gain]] = {}
     for queryid in dict.fromkeys(gain.statement.queryid for gain in gains):
@@ -179,20 +180,19 @@ def _worth(gains: Sequence[Gain], told: PerformanceSettings) -> Iterator[Finding
         if best.share * 100 >= told.min_gain_pct:
             chosen.setdefault(best.candidate.key, []).append(best)
     for found in chosen.values():
-        yield _finding(found, told)
+        best = max(found, key=lambda gain: gain.share * gain.statement.total_ms)
+        yield _finding(found, best, quoted(laboratory, _name(best.candidate)), told)
 
 
-def _finding(gains: Sequence[Gain], told: PerformanceSettings) -> Finding:
-    best = max(gains, key=lambda gain: gain.share * gain.statement.total_ms)
+def _finding(gains: Sequence[Gain], best: Gain, name: str, told: PerformanceSettings) -> Finding:
     candidate, table = best.candidate, best.candidate.table
     others = f" and {len(gains) - 1} more" if len(gains) > 1 else ""
-    name = _name(candidate)
-    full = f"{table.schema}.{quoted(name)}"
+    full = f"{table.schema}.{name}"
     if table.is_partitioned:
-        fix = f"CREATE INDEX {quoted(name)} ON {table.name} ({candidate.listed}); -- locks writes meanwhile"
+        fix = f"CREATE INDEX {name} ON {table.name} ({candidate.listed}); -- locks writes meanwhile"
         undo = f"DROP INDEX {full};"
     else:
-        fix = f"CREATE INDEX CONCURRENTLY {quoted(name)} ON {table.name} ({candidate.listed});"
+        fix = f"CREATE INDEX CONCURRENTLY {name} ON {table.name} ({candidate.listed});"
         undo = f"DROP INDEX CONCURRENTLY {full};"
     return Finding(
         id=ID,

@@ -21,6 +21,7 @@ _CAST = r'(?:::[\w" ]++(?:\[\])?)?+'
 # `(e.status)::text = $1`; VERBOSE writes the table's alias before each column.
 _LEFT = re.compile(rf"({_NAME})\.({_NAME})\)*+{_CAST}\)*+\s*+(=|<=|>=|<(?!>)|>)")
 _RIGHT = re.compile(rf"(?<![<>=!~*])(=|<=|>=|<|>)\s*+\(*+({_NAME})\.({_NAME})(?![\w.(])")
+_CALLED = re.compile(r'(?:"((?:[^"]|"")++)"|(?<![\w$"])([^\W\d][\w$]*+))\(')
 _LONGEST_READ = 20_000
 _WRITES = ("ModifyTable", "LockRows")
 
@@ -52,6 +53,29 @@ def cost(plan: Mapping[str, Any]) -> float:
 def writes(plan: Mapping[str, Any]) -> bool:
     """Whether a plan changes or locks rows."""
     return any(node.get("Node Type") in _WRITES for _, node in nodes(plan))
+
+
+def called(plan: Mapping[str, Any]) -> set[str]:
+    """Return the names of the functions that a plan's expressions call, without their schemas; rather more.
+
+    What stands in a literal is taken for one as well.
+    """
+    texts = (
+        text
+        for _, node in nodes(plan)
+        for value in node.values()
+        for text in ([value] if isinstance(value, str) else value if isinstance(value, list) else [])
+        if isinstance(text, str)
+    )
+    found: set[str] = set()
+    for text in texts:
+        found |= {word or quoted.replace('""', '"') for quoted, word in _CALLED.findall(text)}
+    return found | {str(node["Function Name"]) for _, node in nodes(plan) if "Function Name" in node}
+
+
+def uses_index(plan: Mapping[str, Any]) -> bool:
+    """Whether any part of a plan reads an index."""
+    return any("Index Name" in node for _, node in nodes(plan))
 
 
 def lines(plan: Mapping[str, Any]) -> list[str]:

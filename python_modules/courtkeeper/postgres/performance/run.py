@@ -18,12 +18,14 @@ from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.check import Context
 from courtkeeper.postgres.integrity import Progress, sentence, silent
 from courtkeeper.postgres.performance import history, indexes, redundant, statements, tuning
+from courtkeeper.postgres.performance import plan as plans
 from courtkeeper.postgres.performance.explain import Planned, explain
 from courtkeeper.postgres.performance.history import Interval
 from courtkeeper.postgres.performance.machine import machine
 from courtkeeper.postgres.performance.record import Record
 from courtkeeper.postgres.performance.settings import PerformanceSettings
 from courtkeeper.postgres.performance.statements import Statement
+from courtkeeper.postgres.refusal import is_lost, why_lost, words
 
 _PURPOSE = "postgres_performance"
 
@@ -44,11 +46,14 @@ def performance(
     started = time.monotonic()
     tuning.refuse_unknown(told.apply_settings)
     with _connections(settings, told) as (worker, laboratory, reader):
-        context = Context(connection=reader, database=settings, server=servers.look(reader))
+        try:
+            context = Context(connection=reader, database=settings, server=servers.look(reader))
+        except psycopg.Error as error:
+            raise _lost(settings, error, Result()) from error
         run = _Run(context, worker, laboratory, told, progress, check_mode=check_mode)
         try:
             run.everything()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except psycopg.Error as error:
             raise _lost(settings, error, run.finished(started)) from error
         except CourtkeeperError as error:
             error.partial = run.finished(started)
@@ -117,7 +122,7 @@ class _Run:
             try:
                 work()
             except psycopg.Error as error:
-                if self.context.connection.closed or self.worker.closed or error.sqlstate is None:
+                if is_lost(error, self.context.connection, self.worker, self.laboratory):
                     raise
                 self.result.findings.append(_not_done(name, text, self.context, error))
 
@@ -166,42 +171,54 @@ class _Run:
         plan, findings = redundant.look(self.context)
         self.result.details["plan"] = [msgspec.to_builtins(entry) for entry in plan]
         chosen = redundant.named(plan, self.told.drop_indexes, self.record, self.context.connection)
+        self.result.findings += findings
         for entry in chosen:
-            (finding,) = (one for one in findings if one.subject == entry.index)
-            if not self.check_mode:
-                findings.remove(finding)
-                finding = redundant.drop(
-                    self.worker,
-                    entry,
-                    finding,
-                    [one for one, its in self.planned if its.plan],
-                    self.context.server.version,
-                    self.record,
-                )
-                findings.append(finding)
-            if self.check_mode or finding.applied:
+            seen = next(one for one in findings if (one.subject, one.id) == (entry.index, entry.id))
+            if self.check_mode or self._dropped(entry, seen).applied:
                 self.result.actions.append(f"drop the index {entry.index}")
                 self.diff.append((entry.recreate, ""))
-        self.result.findings += findings
+
+    def _dropped(self, entry: redundant.Entry, seen: Finding) -> Finding:
+        """Drop one index, or find that it stays; the finding of it takes the place of `seen`."""
+        told, version = self.told, self.context.server.version
+        # A plan without any index cannot miss one.
+        concerned = [one for one, its in self.planned if plans.uses_index(its.plan)]
+        gate = redundant.Gate(concerned, version, told.lock_timeout_s)
+        try:
+            finding = redundant.drop(self.worker, entry, seen, gate, self.record)
+        except psycopg.Error:
+            self._replace(seen, _unknown(seen, f"dropped the index {entry.index}"))
+            raise
+        self._replace(seen, finding)
+        return finding
+
+    def _replace(self, seen: Finding, finding: Finding) -> None:
+        findings = self.result.findings
+        findings[findings.index(seen)] = finding
 
     def _settings(self) -> None:
         context = self.context
         known = tuning.facts(context, machine(context.database, self.told))
         findings = list(tuning.look(context, known))
+        self.result.findings += findings
         for advice in tuning.open_advice(context, known):
             if advice.name not in self.told.apply_settings:
                 continue
-            applied = tuning.apply(
-                self.worker, context, known, advice, self.record, check_mode=self.check_mode
-            )
-            findings = [one for one in findings if one.id != tuning.ID or one.subject != advice.name] + [
-                applied.finding
-            ]
+            seen = next(one for one in findings if (one.id, one.subject) == (tuning.ID, advice.name))
+            try:
+                applied = tuning.apply(
+                    self.worker, context, known, advice, self.record, check_mode=self.check_mode
+                )
+            except psycopg.Error as error:
+                if is_lost(error, self.worker, context.connection):
+                    self._replace(seen, _unknown(seen, f"set {advice.name} to {advice.value}"))
+                    raise
+                applied = tuning.refused(seen, error)
+            self._replace(seen, applied.finding)
             if applied.action:
                 self.result.actions.append(applied.action)
                 now = known.settings[advice.name].shown
                 self.diff.append((f"{advice.name} = {now}", f"{advice.name} = {advice.value}"))
-        self.result.findings += findings
 
 
 def _row(one: Statement, past: Sequence[Interval], plan: list[str] | str) -> dict[str, Any]:
@@ -227,15 +244,25 @@ def _row(one: Statement, past: Sequence[Interval], plan: list[str] | str) -> dic
     }
 
 
+def _unknown(seen: Finding, what: str) -> Finding:
+    """Return the finding of a change during which the server was lost."""
+    return msgspec.structs.replace(
+        seen,
+        status=Status.UNKNOWN,
+        summary=f"{seen.summary} The server was lost at the change: whether it has {what} is not known.",
+        fix="run it again when the server is back: it looks anew",
+    )
+
+
 def _not_done(part: str, text: str, context: Context, error: psycopg.Error) -> Finding:
-    why = str(error.diag.message_primary or error).splitlines()[0].rstrip(".")
+    why = words(error)
     status, fix = Status.UNKNOWN, "report this: the question should know better"
     if isinstance(error, errors.LockNotAvailable):
         status, why, fix = Status.SKIPPED, "an object is locked by somebody else", "try later"
     elif isinstance(error, errors.QueryCanceled):
         status, why, fix = Status.SKIPPED, "it took longer than its time", "raise statement_timeout_s"
     elif isinstance(error, errors.InsufficientPrivilege):
-        status, fix = Status.SKIPPED, f'GRANT pg_monitor TO "{context.server.role}"; -- or more'
+        status, fix = Status.SKIPPED, f"{context.server.grant('pg_monitor')} -- or more"
     return Finding(
         id=f"postgres.performance.{part}",
         subject=context.server.database,
@@ -246,10 +273,9 @@ def _not_done(part: str, text: str, context: Context, error: psycopg.Error) -> F
 
 
 def _lost(settings: DatabaseSettings, error: psycopg.Error, partial: Result) -> CourtkeeperError:
-    text = " ".join(str(error).split())[:160]
     lost = CourtkeeperError(
         f"the connection to {settings.where} was lost on the way: see whether the server still runs, "
-        f"then run it again ({text})"
+        f"then run it again ({why_lost(error)})"
     )
     lost.partial = partial
     return lost

@@ -66,7 +66,7 @@ _OLDEST = 1008  # 1.8, of Postgres 13: total_exec_time instead of total_time
 def unable(context: Context) -> Finding | None:
     """Return a `skipped` finding that says what the statements' statistics lack; None: nothing."""
     server = context.server
-    lack = _NEEDS.missing(server, server.role)
+    lack = _NEEDS.missing(server)
     if lack is None:
         (tracking,) = rows(context.connection, "tracking", _Tracking)
         if not tracking.loaded:

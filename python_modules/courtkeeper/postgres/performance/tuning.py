@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 import msgspec
+import psycopg
 from psycopg import sql
 
 from courtkeeper.database import Connection
@@ -25,6 +26,7 @@ from courtkeeper.postgres.performance.advice import (
 )
 from courtkeeper.postgres.performance.record import Record
 from courtkeeper.postgres.performance.sql import rows
+from courtkeeper.postgres.refusal import words
 
 ID = "postgres.performance.setting"
 _RELOAD_S = 10.0
@@ -240,7 +242,7 @@ def apply(
         action += ", in effect from the next restart"
     if check_mode:
         return Applied(finding, action)
-    record.keep(advice.name, undo)
+    record.keep(f"{advice.name} = {advice.value}", undo)
     worker.execute(statement.encode())
     taken = _reloaded(worker, advice.name, now)
     if taken is None:
@@ -262,6 +264,11 @@ def apply(
         ),
         action,
     )
+
+
+def refused(seen: Finding, error: psycopg.Error) -> Applied:
+    """Return what is said of a setting that the server does not let be changed (allow_alter_system, 17)."""
+    return Applied(_said(seen, f"It was not changed: {words(error)}.", fix="change it where it is kept"))
 
 
 def _reloaded(worker: Connection, name: str, before: Setting) -> Setting | None:

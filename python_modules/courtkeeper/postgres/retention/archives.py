@@ -9,6 +9,7 @@ from psycopg import sql
 
 from courtkeeper.database import Connection
 from courtkeeper.findings import ConfigurationError
+from courtkeeper.postgres.query import quoted
 from courtkeeper.postgres.retention.catalog import (
     ARCHIVED_AT,
     KINDS,
@@ -17,7 +18,6 @@ from courtkeeper.postgres.retention.catalog import (
     Relation,
     Table,
     qualified,
-    quoted,
     role_of,
     rows,
 )

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 from psycopg import errors, sql
 
 from courtkeeper.database import Connection
 from courtkeeper.findings import ConfigurationError
+from courtkeeper.postgres.query import Struct, structs, with_parameters
 from courtkeeper.postgres.retention.settings import TableRule
 
 ARCHIVED_AT: Final = "archived_at"
 TYPES: Final = {"timestamp with time zone": "timestamptz", "date": "date"}
 KINDS: Final = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
-
-Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
 class Relation(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,14 +123,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 def statement(name: str) -> str:
     """Return a statement of `sql/`; the variables of psql in it become psycopg's parameters."""
     text = (files("courtkeeper.postgres.retention") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
-    return re.sub(r"(?<![:\w]):([a-z_]+)\b", r"%(\1)s", text.replace("%", "%%"))
+    return with_parameters(text)
 
 
 def rows(connection: Connection, which: str, kind: type[Struct], /, **parameters: Any) -> list[Struct]:  # noqa: ANN401
     """Ask a statement of `sql/` and return its rows as structs."""
-    cursor = connection.execute(statement(which).encode(), parameters)
-    names = [column.name for column in cursor.description or ()]
-    return [msgspec.convert(dict(zip(names, row, strict=True)), kind) for row in cursor]
+    return structs(connection.execute(statement(which).encode(), parameters), kind)
 
 
 def identifiers(connection: Connection, text: str, what: str) -> list[str]:
@@ -150,16 +146,6 @@ def qualified(connection: Connection, text: str, schema: str, what: str) -> tupl
     if len(parts) > 2:  # schema and name
         raise ConfigurationError(f"{what} {text[:80]!r} has too many parts: write it as schema.table")
     return (parts[0], parts[1]) if len(parts) > 1 else (schema, parts[0])
-
-
-def quoted(connection: Connection, *names: str) -> str:
-    """Return a name as the server writes it: quoted where it has to be."""
-    row = connection.execute(
-        "SELECT string_agg(format('%%I', n), '.' ORDER BY place)"
-        " FROM unnest(%s::text[]) WITH ORDINALITY u(n, place)",
-        [list(names)],
-    ).fetchone()
-    return str(row[0]) if row else ""
 
 
 def role_of(connection: Connection) -> str:

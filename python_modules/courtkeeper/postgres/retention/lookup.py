@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from courtkeeper.database import Connection
 from courtkeeper.findings import ConfigurationError
+from courtkeeper.postgres.query import quoted
 from courtkeeper.postgres.retention.archives import archive_of
 from courtkeeper.postgres.retention.catalog import (
     KINDS,
@@ -19,7 +20,6 @@ from courtkeeper.postgres.retention.catalog import (
     Table,
     identifiers,
     qualified,
-    quoted,
     role_of,
     rows,
 )
@@ -49,8 +49,9 @@ def _table(connection: Connection, rule: TableRule, now: datetime) -> Table:
     if relation.kind not in ("r", "p"):
         what = KINDS.get(relation.kind, "no table")
         raise ConfigurationError(f"{here} is {what}: name the table that holds the rows")
-    if schema in ("pg_catalog", "information_schema"):
-        raise ConfigurationError(f"{here} belongs to Postgres itself: take it out")
+    if schema == "information_schema" or schema.startswith("pg_"):
+        # Of another session's temporary table nobody else sees a row: it would look empty.
+        raise ConfigurationError(f"{here} belongs to Postgres itself or to one session: take it out")
     columns = rows(connection, "columns", Column, oid=relation.oid)
     column = _column(connection, rule, columns)
     heaps = rows(connection, "heaps", Heap, oid=relation.oid, column=column.name)

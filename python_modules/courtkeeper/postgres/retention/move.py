@@ -11,6 +11,7 @@ import psycopg
 from psycopg import errors, sql
 
 from courtkeeper.database import Connection
+from courtkeeper.postgres.refusal import words
 from courtkeeper.postgres.retention.archives import copy_statement, names
 from courtkeeper.postgres.retention.catalog import Heap, Table
 from courtkeeper.postgres.retention.pace import Pace
@@ -36,8 +37,7 @@ REFUSED: Final = (psycopg.ProgrammingError, psycopg.IntegrityError, psycopg.Data
 
 def refused(error: psycopg.Error) -> Stop:
     """Return the reason to stop that the database gave."""
-    why = " ".join(filter(None, (error.diag.message_primary or str(error), error.diag.message_detail)))
-    return Stop(f"the database refuses it ({why})", "mend that and run again", broken=True)
+    return Stop(f"the database refuses it ({words(error)})", "mend that and run again", broken=True)
 
 
 class Tally(msgspec.Struct):

@@ -16,6 +16,8 @@ _LAG = """
 SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::float8 / 1048576
   FROM pg_stat_replication
 """
+# Who may not see the statistics of others (pg_monitor) is shown that they are there, and no more.
+_UNSEEN = "SELECT count(*) FROM pg_stat_replication WHERE state IS NULL"
 
 
 class Pace:
@@ -49,6 +51,13 @@ class Pace:
                 return why
             self._look_at = self._clock() + _LOOK_EVERY_S
         return self.over()
+
+    def unseen(self, connection: Connection) -> int:
+        """Return how many replicas there are whose lag the role may not see, where it would matter."""
+        if not self._settings.max_replica_lag_mb:
+            return 0
+        row = connection.execute(_UNSEEN).fetchone()
+        return int(row[0]) if row else 0
 
     def _replicas(self, connection: Connection) -> str:
         patience = self._clock() + _PATIENCE_S

@@ -15,6 +15,11 @@ from courtkeeper.postgres.retention.move import REFUSED, Stop, Tally, Trace, ref
 from courtkeeper.postgres.retention.pace import Pace
 
 _CONCURRENTLY_FROM = 14
+# A partition that is attached and that nobody is taking out (14).
+_WHOLE = """
+SELECT FROM pg_inherits i
+ WHERE i.inhrelid = %s AND NOT coalesce((to_jsonb(i) ->> 'inhdetachpending')::boolean, false)
+"""
 
 
 class Partition(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +30,7 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     quoted: str
     bound: str  # also of one that was taken out already
+    comment: str  # what its owner wrote
     attached: bool
     is_default: bool
     detaching: bool
@@ -65,7 +71,8 @@ class Partitions(msgspec.Struct, frozen=True):
 
 def mark(table: Table) -> str:
     """Return the comment by which a later run knows a partition that this one took out."""
-    return f"courtkeeper: taken out of {table.quoted} by its retention, to be dropped"
+    name = " ".join(table.quoted.splitlines())  # the mark is the comment's first line
+    return f"courtkeeper: taken out of {name} by its retention, to be dropped"
 
 
 def plan(connection: Connection, table: Table) -> Partitions:
@@ -170,6 +177,23 @@ class Dropper:
             )
         except REFUSED as error:
             self._tally.stop = refused(error)
+        else:
+            return
+        self._unmark(partition)
+
+    def _unmark(self, partition: Partition) -> None:
+        """Take the mark off again where nothing was taken out.
+
+        A marked partition that somebody detaches later, to keep it, would else look like one of ours. Where
+        that cannot be done now, the partition is still attached, and the next run begins anew.
+        """
+        try:
+            with self._connection.transaction():
+                row = self._connection.execute(_WHOLE, [partition.oid]).fetchone()
+                if row:
+                    self._comment(partition, partition.comment)
+        except (errors.LockNotAvailable, errors.DeadlockDetected, errors.QueryCanceled, *REFUSED):
+            return
 
     def _detach(self, partition: Partition) -> None:
         if not partition.attached:
@@ -177,20 +201,23 @@ class Dropper:
         if partition.detaching:
             self._alter(partition, sql.SQL(" FINALIZE"))
         elif self._concurrently:
-            self._comment(partition)
+            self._comment(partition, self._marked(partition))
             self._trace("marked")
             self._alter(partition, sql.SQL(" CONCURRENTLY"))
         else:
             with self._connection.transaction():
-                self._comment(partition)
+                self._comment(partition, self._marked(partition))
                 self._alter(partition, sql.SQL(""))
         self._trace("detached")
 
-    def _comment(self, partition: Partition) -> None:
+    def _marked(self, partition: Partition) -> str:
+        lines = [mark(self._table), partition.bound, partition.comment]
+        return "\n".join(lines if partition.comment else lines[:2])
+
+    def _comment(self, partition: Partition, text: str) -> None:
+        """Write a comment; without any text there is none afterwards."""
         self._connection.execute(
-            sql.SQL("COMMENT ON TABLE {} IS {}").format(
-                partition.identifier, sql.Literal(f"{mark(self._table)}\n{partition.bound}")
-            )
+            sql.SQL("COMMENT ON TABLE {} IS {}").format(partition.identifier, sql.Literal(text or None))
         )
 
     def _alter(self, partition: Partition, how: sql.SQL) -> None:
@@ -200,6 +227,26 @@ class Dropper:
             )
         )
 
+    def _put_back(self, partition: Partition, young: int) -> Stop:
+        """Attach a partition again that holds rows which are not past their time; return what came of it."""
+        why = f"{partition.quoted} was taken out but holds {young} rows that are not past their time"
+        attach = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} {}").format(
+            self._table.relation.identifier,
+            partition.identifier,
+            sql.SQL(partition.bound),  # as the server wrote it
+        )
+        try:
+            with self._connection.transaction():
+                # A default partition is locked while it is read for rows that would belong here.
+                self._connection.execute(
+                    "SELECT set_config('statement_timeout', current_setting('lock_timeout'), true)"
+                )
+                self._connection.execute(attach)
+                self._comment(partition, partition.comment)
+        except (errors.LockNotAvailable, errors.DeadlockDetected, errors.QueryCanceled, *REFUSED):
+            return Stop(why, f"attach it again: {attach.as_string(self._connection)};", broken=True)
+        return Stop(f"{why}: it was put back", "find out who writes rows with old times", broken=True)
+
     def _archive_and_drop(self, partition: Partition) -> int | None:
         """Copy, compare the counts and drop, all in one transaction that nobody else can write into."""
         with self._connection.transaction():
@@ -208,13 +255,7 @@ class Dropper:
             )
             content = _content(self._connection, self._table, partition)
             if content.old != content.rows:
-                self._tally.stop = Stop(
-                    f"{partition.quoted} was taken out but holds {content.rows - content.old} rows that are "
-                    "not past their time",
-                    f"attach it again: ALTER TABLE {self._table.quoted} ATTACH PARTITION {partition.quoted} "
-                    f"{partition.bound};",
-                    broken=True,
-                )
+                self._tally.stop = self._put_back(partition, content.rows - content.old)
                 return None
             if self._table.archive:
                 copied = self._connection.execute(

@@ -9,6 +9,7 @@ from psycopg import errors, sql
 
 from courtkeeper.database import Connection
 from courtkeeper.findings import ConfigurationError
+from courtkeeper.postgres.refusal import words
 from courtkeeper.postgres.retention.catalog import Referrer, Table
 
 
@@ -43,7 +44,7 @@ def check_where(connection: Connection, table: Table) -> None:
         psycopg.InternalError,
         psycopg.NotSupportedError,
     ) as error:
-        why = " ".join((error.diag.message_primary or str(error)).split())[:200]
+        why = words(error)[:200]
         raise ConfigurationError(f"{here} is no condition on its columns ({why}): mend it") from error
 
 

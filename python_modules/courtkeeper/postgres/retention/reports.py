@@ -153,6 +153,21 @@ def unindexed(table: Table) -> Finding:
     )
 
 
+def unseen_replicas(number: int, limit_mb: float, grant: str) -> Finding:
+    """Return the finding on replicas that nothing waits for, because nobody can see how they do."""
+    return Finding(
+        id="postgres.retention.replica_lag",
+        subject="replicas",
+        status=Status.SKIPPED,
+        observed=number,
+        threshold=limit_mb,
+        unit="MB",
+        summary=f"Batches do not wait for {number} replica{'' if number == 1 else 's'}: how far behind "
+        "they are is not shown to this role.",
+        fix=grant,
+    )
+
+
 # PgHero's limit for a table that should be read by an index.
 INDEXED_FROM_ROWS = 10_000
 

@@ -15,6 +15,7 @@ from courtkeeper import database
 from courtkeeper.database import Connection
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result
 from courtkeeper.postgres import server as servers
+from courtkeeper.postgres.refusal import why_lost, words
 from courtkeeper.postgres.retention import reports
 from courtkeeper.postgres.retention.archives import create_archive
 from courtkeeper.postgres.retention.catalog import Table
@@ -31,6 +32,13 @@ Progress = Callable[[int, int, str], None]
 
 # The advisory lock that one run holds in one database ("retention" of Courtkeeper).
 _LOCK: Final = 0x434B5F52
+# How a server ends a session.
+_ENDED = (
+    errors.AdminShutdown,
+    errors.CrashShutdown,
+    errors.DatabaseDropped,
+    errors.IdleInTransactionSessionTimeout,
+)
 
 
 def retention(
@@ -99,23 +107,20 @@ def _troubles(settings: RetentionSettings) -> Iterator[None]:
             "raise statement_timeout_s, or give the column an index"
         ) from error
     except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
-        raise CourtkeeperError(f"{where} is busy ({_short(error)}): run again later") from error
+        raise CourtkeeperError(f"{where} is busy ({words(error)}): run again later") from error
     except errors.ReadOnlySqlTransaction as error:
         raise ConfigurationError(
-            f"a where of the tables writes ({_short(error)}): give conditions that only read"
+            f"a session on {where} may only read ({words(error)}): a where of the tables that writes is to "
+            "be mended; or default_transaction_read_only is on for this role"
         ) from error
     except errors.InsufficientPrivilege as error:
-        raise ConfigurationError(f"the role lacks a right on {where} ({_short(error)}): grant it") from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise CourtkeeperError(
-            f"{where} went away ({_short(error)}): start it and run again; nothing was lost"
-        ) from error
+        raise ConfigurationError(f"the role lacks a right on {where} ({words(error)}): grant it") from error
     except psycopg.Error as error:
-        raise CourtkeeperError(f"{where} refuses a statement: {_short(error)}") from error
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160]
+        if error.sqlstate is None or isinstance(error, _ENDED):
+            raise CourtkeeperError(
+                f"{where} went away ({why_lost(error)}): start it and run again; nothing was lost"
+            ) from error
+        raise CourtkeeperError(f"{where} refuses a statement: {words(error)}") from error
 
 
 class _Run:
@@ -153,6 +158,10 @@ class _Run:
                 heap.estimated_rows >= reports.INDEXED_FROM_ROWS and not heap.indexed for heap in table.heaps
             )
         ]
+        if unseen := self._pace.unseen(connection):
+            self._result.findings.append(
+                reports.unseen_replicas(unseen, self._settings.max_replica_lag_mb, server.grant("pg_monitor"))
+            )
         if self._check:
             self._announce()
             return

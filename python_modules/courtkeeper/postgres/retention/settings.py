@@ -9,6 +9,7 @@ import msgspec
 
 from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import ConfigurationError
+from courtkeeper.settings import converted, within
 
 MAX_KEEP_DAYS: Final = 36500
 MAX_BATCH_ROWS: Final = 100_000
@@ -59,17 +60,13 @@ def settings_from(parameters: Mapping[str, Any]) -> RetentionSettings:
     if not isinstance(tables, list | tuple) or not tables:
         raise ConfigurationError("tables: no table is declared: name at least one")
     rules = tuple(_rule(number, table) for number, table in enumerate(tables, 1))
-    try:
-        settings = msgspec.convert({**parameters, "tables": rules}, RetentionSettings, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"a setting of the retention cannot be read: {error}") from error
-    for name in ("window_s", "pause_s", "max_replica_lag_mb"):
-        if not 0 <= getattr(settings, name) < float("inf"):
-            raise ConfigurationError(f"{name} is {getattr(settings, name)}: give a number from 0 on")
-    for name in ("lock_timeout_s", "statement_timeout_s"):
-        # Postgres takes 0 for "no limit", and nothing here runs without one.
-        if not 0.001 <= getattr(settings, name) <= 86400:
-            raise ConfigurationError(f"{name} is {getattr(settings, name)}: give seconds from 0.001 to 86400")
+    settings = converted({**parameters, "tables": rules}, RetentionSettings)
+    within("window_s", settings.window_s, 0, 30 * 86400)
+    within("pause_s", settings.pause_s, 0, 86400)
+    within("max_replica_lag_mb", settings.max_replica_lag_mb, 0, 1e9)
+    # Postgres takes 0 for "no limit", and nothing here runs without one.
+    within("lock_timeout_s", settings.lock_timeout_s, 0.001, 86400)
+    within("statement_timeout_s", settings.statement_timeout_s, 0.001, 86400)
     return settings
 
 
@@ -83,18 +80,9 @@ def _rule(number: int, value: object) -> TableRule:
                 raise ConfigurationError(f"{here}: {key} is {given[key]!r}: give a whole number")
     else:
         raise ConfigurationError(f"{here}: give table, column and keep_days")
-    try:
-        rule = msgspec.convert(given, TableRule, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{here}: {error}") from error
-    if not 1 <= rule.keep_days <= MAX_KEEP_DAYS:
-        raise ConfigurationError(
-            f"{here}: keep_days is {rule.keep_days}: give a number from 1 to {MAX_KEEP_DAYS}"
-        )
-    if not 1 <= rule.batch_rows <= MAX_BATCH_ROWS:
-        raise ConfigurationError(
-            f"{here}: batch_rows is {rule.batch_rows}: give a number from 1 to {MAX_BATCH_ROWS}"
-        )
+    rule = converted(given, TableRule, f"{here}: ")
+    within(f"{here}: keep_days", rule.keep_days, 1, MAX_KEEP_DAYS)
+    within(f"{here}: batch_rows", rule.batch_rows, 1, MAX_BATCH_ROWS)
     if rule.to == "delete" and rule.archive_table:
         raise ConfigurationError(f"{here}: rows are deleted, so archive_table has no meaning: take one out")
     if rule.to == "drop_partitions" and rule.where:

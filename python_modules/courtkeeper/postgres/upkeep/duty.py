@@ -54,6 +54,10 @@ class Duty(Generic[Row]):
         """Return what is done about one row that is wrong."""
         raise NotImplementedError
 
+    def is_due(self, _context: Context, _task: Task) -> bool:
+        """Whether a task is still to be done when its turn comes; asked where that may be long after."""
+        return True
+
     def again(self, context: Context, task: Task) -> Finding | None:
         """Return what the check says of the same object now; None where all is well."""
         for row in self.rows(context):

@@ -13,6 +13,7 @@ from psycopg import errors
 from courtkeeper.database import Connection
 from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.check import Context
+from courtkeeper.postgres.refusal import is_lost, words
 from courtkeeper.postgres.sizes import size
 from courtkeeper.postgres.upkeep import repack
 from courtkeeper.postgres.upkeep.duty import Duty, said
@@ -66,7 +67,7 @@ def perform(
         if diagnostic.severity_nonlocalized == "WARNING" and diagnostic.message_primary:
             warnings.append(diagnostic.message_primary)
 
-    before = measure(context, task)
+    before = _measured(context, task)
     number = state.begin(task, before)
     started = time.monotonic()
     worker.add_notice_handler(keep)
@@ -77,10 +78,10 @@ def perform(
         if task.program:
             warnings += repack.run(task.program, context.database, timeout_s)
     except (psycopg.Error, repack.Refused) as error:
-        if isinstance(error, psycopg.Error) and (worker.closed or error.sqlstate is None):
+        if isinstance(error, psycopg.Error) and is_lost(error, worker):
             raise
         seconds = time.monotonic() - started
-        after = measure(context, task)
+        after = _measured(context, task)
         remains = _clean_up(worker, context, duty, task)
         finding = refused(task, error, remains)
         state.finish(number, "failed", seconds, after, finding.summary)
@@ -88,9 +89,15 @@ def perform(
     finally:
         worker.remove_notice_handler(keep)
     seconds = time.monotonic() - started
-    after = measure(context, task)
-    still = _again(context, duty, task)
-    finding = _mended(task, before, after, seconds) if still is None else _of_no_avail(still, task, warnings)
+    after = _measured(context, task)
+    try:
+        still = _again(context, duty, task)
+    except psycopg.Error as error:
+        if is_lost(error, context.connection):
+            raise
+        finding = _unchecked(task, error)
+    else:
+        finding = _of_no_avail(still, task, warnings) if still else _mended(task, before, after, seconds)
     state.finish(number, "done", seconds, after)
     return Done(finding=finding, changed=True, seconds=seconds, before=before, after=after)
 
@@ -104,19 +111,30 @@ def measure(context: Context, task: Task) -> dict[str, int]:
     return {} if row is None or row[0] is None else {"bytes": row[0], "dead_rows": row[1]}
 
 
+def _measured(context: Context, task: Task) -> dict[str, int]:
+    """Measure as `measure` does; what cannot be measured now (somebody has locked it) is left out."""
+    try:
+        return measure(context, task)
+    except psycopg.Error as error:
+        if is_lost(error, context.connection):
+            raise
+        return {}
+
+
 def refused(task: Task, error: psycopg.Error | repack.Refused, remains: str = "") -> Finding:
     """Return what an error of the server or of pg_repack means for a task, in one sentence."""
-    text = str(error)
-    if isinstance(error, psycopg.Error) and error.diag.message_primary:
-        text = error.diag.message_primary
-    text = text.splitlines()[0].rstrip(".") if text else type(error).__name__
-    status, why, fix = Status.UNKNOWN, text, ""
+    status, why, fix = Status.UNKNOWN, words(error), ""
     if isinstance(error, errors.LockNotAvailable):
         status, why = Status.SKIPPED, "somebody else holds a lock that it needs, and nobody is made to wait"
         fix = "courtkeeper check postgres --group activity # names who; then run the upkeep again"
     elif isinstance(error, errors.QueryCanceled) or (isinstance(error, repack.Refused) and error.is_late):
         status, why = Status.SKIPPED, "it took longer than its time"
         fix = "give the upkeep a longer window or statement timeout"
+    elif isinstance(error, errors.FeatureNotSupported):
+        # Of an exclusion constraint, say: what cannot be done online is for a person and a quiet hour.
+        status = Status.SKIPPED
+        online = task.found.fix.startswith("REINDEX INDEX CONCURRENTLY ")
+        fix = task.found.fix.replace(" CONCURRENTLY", "", 1) + " -- writers wait meanwhile" if online else ""
     elif isinstance(error, errors.InsufficientPrivilege):
         status, fix = Status.SKIPPED, "run the upkeep as the owner of the object or as a superuser"
     elif isinstance(error, psycopg.IntegrityError):
@@ -133,14 +151,20 @@ def refused(task: Task, error: psycopg.Error | repack.Refused, remains: str = ""
 def _clean_up(worker: Connection, context: Context, duty: Duty[Any], task: Task) -> str:
     """Remove what a failed task left; return a sentence where something remains, or an empty one."""
     left = []
-    for text in duty.leftovers(context, task):
+    try:
+        remove = duty.leftovers(context, task)
+    except psycopg.Error as error:
+        if is_lost(error, context.connection):
+            raise
+        return "What it left behind, if anything, is removed by the next run."
+    for text in remove:
         try:
             bounded(worker, 60)
             worker.execute(text.encode())
         except psycopg.Error as error:
-            if worker.closed or error.sqlstate is None:
+            if is_lost(error, worker):
                 raise
-            left.append(text.rpartition(" ")[2])
+            left.append(text.removeprefix("DROP INDEX CONCURRENTLY "))
     return f"{', '.join(left)} is left of it, and is dropped by the next run." if left else ""
 
 
@@ -170,6 +194,18 @@ def _mended(task: Task, before: dict[str, int], after: dict[str, int], seconds: 
         status=Status.OK,
         summary=f"Done in {_took(seconds)}: {task.text}{detail}. The check finds nothing wrong any more.",
         fix="",
+        applied=_applied(task),
+        undo=task.undo,
+    )
+
+
+def _unchecked(task: Task, error: psycopg.Error) -> Finding:
+    """Return the finding of a task that was done, after which the check could not be asked."""
+    return msgspec.structs.replace(
+        task.found,
+        status=Status.UNKNOWN,
+        summary=f"Done: {task.text}. Whether all is well now could not be looked at: {words(error)}.",
+        fix="run the upkeep again: it looks at it anew",
         applied=_applied(task),
         undo=task.undo,
     )

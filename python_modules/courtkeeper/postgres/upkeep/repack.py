@@ -56,7 +56,7 @@ def _address(settings: DatabaseSettings) -> dict[str, str]:
 def run(arguments: Sequence[str], settings: DatabaseSettings, timeout_s: float) -> list[str]:
     """Run the program and return what it said. Raises Refused where it fails or takes too long."""
     process = subprocess.Popen(
-        list(arguments),
+        [*_bound_to_us(), *arguments],
         env=_environment(settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -75,6 +75,12 @@ def run(arguments: Sequence[str], settings: DatabaseSettings, timeout_s: float) 
     if process.returncode:
         raise Refused((lines or [f"it ended with {process.returncode}"])[-1].rstrip("."))
     return [line for line in lines if line.startswith("WARNING")]
+
+
+def _bound_to_us() -> list[str]:
+    """Return what has the kernel end the program where we are killed; nothing where that is not installed."""
+    setpriv = shutil.which("setpriv")  # util-linux
+    return [setpriv, "--pdeathsig", "INT"] if setpriv else []
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import psycopg
 
 from courtkeeper import database
 from courtkeeper.database import Connection, DatabaseSettings
-from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_severity
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status, by_severity
 from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.check import Context
 from courtkeeper.postgres.integrity import Progress, sentence, silent
+from courtkeeper.postgres.refusal import is_lost, is_read_only, why_lost, words
 from courtkeeper.postgres.upkeep import disk, sessions, snapshots
 from courtkeeper.postgres.upkeep.duties import DUTIES
 from courtkeeper.postgres.upkeep.duty import Duty, said
@@ -46,18 +48,22 @@ def upkeep(
     is the error's `partial`.
     """
     told = told or UpkeepSettings()
+    run = None
     with _connections(settings, told) as (worker, reader):
-        context = Context(connection=reader, database=settings, server=servers.look(reader))
-        if context.server.in_recovery:
-            return _not_here(context, "this is a replica: its upkeep is done on the primary")
-        state = State(worker)
-        if not state.lock():
-            return _not_here(context, "another upkeep of this database is at work", "wait for it to end")
-        run = _Run(settings, told, worker, context, state, progress, check_mode=check_mode, room=room)
         try:
+            context = Context(connection=reader, database=settings, server=servers.look(reader))
+            if context.server.in_recovery:
+                return _not_here(context, "this is a replica: its upkeep is done on the primary")
+            state = State(worker)
+            if not state.lock():
+                return _not_here(context, "another upkeep of this database is at work", "wait for it to end")
+            run = _Run(settings, told, worker, context, state, progress, check_mode=check_mode, room=room)
             return run.result()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise _lost(settings, error, run) from error
+        except psycopg.Error as error:
+            lost = is_lost(error, worker, reader)
+            broken = _lost(settings, error) if lost else _broken_off(settings, error)
+            broken.partial = run.finished() if run else None
+            raise broken from error
 
 
 @contextmanager
@@ -75,9 +81,6 @@ def _connections(settings: DatabaseSettings, told: UpkeepSettings) -> Iterator[t
     with opened() as worker, opened() as reader:
         worker.autocommit = True
         reader.read_only = True
-        if worker.info.server_version >= 140000:
-            # A server whose client was killed would else work on to the end.
-            worker.execute("SET client_connection_check_interval = '1s'")
         yield worker, reader
 
 
@@ -160,14 +163,18 @@ class _Run:
                 self._acted(sessions.plan(session))
 
     def _snapshot(self) -> None:
-        """Copy the usage statistics where the last copy is old: before anything here adds to them."""
+        """Copy the usage statistics where the last copy is old: before anything here adds to them.
+
+        Copies that are past their days go in every run; that is counted as little as a note for next time.
+        """
         server = self.context.server
         interval = timedelta(hours=self.told.snapshot_interval_h)
-        if self.state.exists and not snapshots.due(self.worker, server.now, interval):
-            return
-        self._acted("take a snapshot of the usage statistics")
+        if not self.state.exists or snapshots.due(self.worker, server.now, interval):
+            self._acted("take a snapshot of the usage statistics")
+            if not self.check_mode:
+                snapshots.take(self.worker, server)
         if not self.check_mode:
-            snapshots.take(self.worker, server, timedelta(days=self.told.snapshot_keep_days))
+            snapshots.forget(self.worker, timedelta(days=self.told.snapshot_keep_days))
 
     def _acted(self, text: str) -> None:
         self.so_far.actions.append(text)
@@ -185,17 +192,16 @@ class _Run:
                     else:
                         self.so_far.findings.append(found)
             except psycopg.Error as error:
-                if self.context.connection.closed or error.sqlstate is None:
+                if is_lost(error, self.context.connection):
                     raise
                 self.so_far.findings.append(self._unseen(duty, error))
         return ordered(tasks, self.state.deferred())
 
     def _unseen(self, duty: Duty[Any], error: psycopg.Error) -> Finding:
-        text = str(error.diag.message_primary or error).splitlines()[0].rstrip(".")
         return duty.check.finding(
             self.context.server.database,
             Status.SKIPPED,
-            f"{duty.check.title.capitalize()} were not looked for: {text}.",
+            f"{duty.check.title.capitalize()} were not looked for: {words(error)}.",
             fix="run the upkeep again when nobody holds a lock on them",
         )
 
@@ -226,7 +232,7 @@ class _Run:
         try:
             size = measure(self.context, task).get("bytes", 0)
         except psycopg.Error as error:
-            if self.context.connection.closed or error.sqlstate is None:
+            if is_lost(error, self.context.connection):
                 raise
             return refused(task, error), 0.0
         estimate = seconds_for(task, size, rates)
@@ -253,14 +259,28 @@ class _Run:
             self.so_far.findings.append(task.found)
             self._noted(task, estimate, None)
             return True
-        done = perform(
-            self.worker,
-            self.context,
-            self.state,
-            self.duties[task.found.id],
-            task,
-            timeout_s=min(self.told.statement_timeout_s, self.left_s),
-        )
+        duty = self.duties[task.found.id]
+        try:
+            if not duty.is_due(self.context, task):
+                why = f"To {task.text} is not needed any more: the check does not find it now."
+                gone = said(task, Status.OK, why)
+                self.so_far.findings.append(msgspec.structs.replace(gone, fix=""))
+                return True
+            done = perform(
+                self.worker,
+                self.context,
+                self.state,
+                duty,
+                task,
+                timeout_s=min(self.told.statement_timeout_s, self.left_s),
+            )
+        except psycopg.Error as error:
+            if is_lost(error, self.worker, self.context.connection):
+                why = f"The server was lost at this: to {task.text}. What became of it is not known."
+                self.so_far.findings.append(said(task, Status.UNKNOWN, why, "run the upkeep again"))
+                raise
+            self.so_far.findings.append(refused(task, error))
+            return False
         self.so_far.findings.append(done.finding)
         if done.changed:
             self._acted(task.text)
@@ -299,11 +319,20 @@ def _not_here(context: Context, why: str, fix: str = "") -> Result:
     return Result(findings=[finding], msg=finding.summary)
 
 
-def _lost(settings: DatabaseSettings, error: psycopg.Error, run: _Run) -> CourtkeeperError:
-    text = " ".join(str(error).split())[:160]
-    lost = CourtkeeperError(
+def _lost(settings: DatabaseSettings, error: psycopg.Error) -> CourtkeeperError:
+    return CourtkeeperError(
         f"the connection to {settings.where} was lost during the upkeep: see whether the server still runs, "
-        f"then run it again ({text})"
+        f"then run it again ({why_lost(error)})"
     )
-    lost.partial = run.finished()
-    return lost
+
+
+def _broken_off(settings: DatabaseSettings, error: psycopg.Error) -> CourtkeeperError:
+    """Return what the server refused to the upkeep itself: its own notes, not one of its tasks."""
+    if is_read_only(error):
+        return ConfigurationError(
+            f"sessions on {settings.where} may only read (default_transaction_read_only): "
+            "run the upkeep as a role for which that is off"
+        )
+    return CourtkeeperError(
+        f"the upkeep of {settings.where} was broken off ({words(error)}): mend that, then run it again"
+    )

@@ -12,6 +12,7 @@ from psycopg import errors
 from courtkeeper.database import Connection
 from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.check import Context
+from courtkeeper.postgres.query import structs
 from courtkeeper.postgres.querytext import shape
 from courtkeeper.postgres.upkeep.settings import Terminate
 from courtkeeper.postgres.upkeep.sql import statement
@@ -63,8 +64,7 @@ def over(context: Context, told: Terminate) -> list[Session]:
                 "never_applications": list(told.never_applications),
             },
         )
-        names = [column.name for column in cursor.description or ()]
-        return [msgspec.convert(dict(zip(names, row, strict=True)), Session) for row in cursor]
+        return structs(cursor, Session)
 
 
 def found(session: Session, told: Terminate) -> Finding:
@@ -78,7 +78,9 @@ def found(session: Session, told: Terminate) -> Finding:
         observed=round(session.seconds),
         threshold=limit,
         unit="s",
-        fix=f"SELECT pg_terminate_backend({session.pid});",
+        # Run late, it ends nobody else's.
+        fix="SELECT pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608 # a number and a time of the server's
+        f"WHERE pid = {session.pid} AND backend_start = '{session.backend_start}';",
     )
 
 

@@ -34,8 +34,17 @@ def due(connection: Connection, now: datetime, interval: timedelta) -> bool:
     return row is None or row[0] is None or now - row[0] >= interval
 
 
-def take(connection: Connection, server: Server, keep: timedelta) -> int:
-    """Copy the counters of tables, indexes and statements, and forget copies older than `keep`.
+def forget(connection: Connection, keep: timedelta) -> int:
+    """Forget copies older than `keep`, but not the newest; return how many."""
+    return connection.execute(
+        "DELETE FROM courtkeeper.statistics_snapshots WHERE taken_at < now() - %s "
+        "AND id < (SELECT max(id) FROM courtkeeper.statistics_snapshots)",
+        [keep],
+    ).rowcount
+
+
+def take(connection: Connection, server: Server) -> int:
+    """Copy the counters of tables, indexes and statements.
 
     Whole or not at all. Returns the number of objects. Statements are known by their number alone, as a
     text may hold what its author would not have kept; where pg_stat_statements is not in this database or
@@ -47,7 +56,6 @@ def take(connection: Connection, server: Server, keep: timedelta) -> int:
         counted = connection.execute(statement("counters"), {"snapshot": number}).rowcount
         if "pg_stat_statements" in server.extensions and (server.monitor or server.superuser):
             counted += _statements(connection, number, server)
-        connection.execute("DELETE FROM courtkeeper.statistics_snapshots WHERE taken_at < now() - %s", [keep])
     return counted
 
 

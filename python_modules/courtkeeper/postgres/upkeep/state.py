@@ -15,6 +15,12 @@ from courtkeeper.postgres.upkeep.sql import script
 from courtkeeper.postgres.upkeep.task import Task
 
 VERSION = 1
+_OWNER = """
+SELECT r.rolname, r.rolname = current_user OR r.rolsuper
+  FROM pg_namespace n
+  JOIN pg_roles r ON r.oid = n.nspowner
+ WHERE n.nspname = 'courtkeeper'
+"""
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('courtkeeper postgres_upkeep'))"
 # The last twenty of each kind: long enough to level a slow night out, short enough to follow a new disk.
 _RATES = """
@@ -150,8 +156,15 @@ class State:
     def _installed(self) -> int | None:
         """Return the version of the schema that is there; None where there is none of ours.
 
-        Raises ConfigurationError for one that is newer than this library, or that the role may not read.
+        Raises ConfigurationError for one that is newer than this library, that the role may not read, or
+        that belongs to somebody of fewer rights: who owns it can put code there that runs with ours.
         """
+        owner = self._connection.execute(_OWNER).fetchone()
+        if owner is not None and not owner[1]:
+            raise ConfigurationError(
+                f"the schema courtkeeper belongs to another role ({owner[0]}): run the upkeep as that role, "
+                "or drop the schema where it is none of the upkeep's"
+            )
         try:
             row = self._connection.execute(
                 "SELECT version FROM courtkeeper.schema_version WHERE part = 'upkeep'"

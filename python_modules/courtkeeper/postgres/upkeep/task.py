@@ -14,6 +14,7 @@ GUESSED_RATES = {
     "analyze": 40e6,
     "vacuum": 40e6,
     "freeze": 30e6,
+    "freeze_multixacts": 30e6,
     "reindex": 15e6,
     "create_index": 10e6,
     "drop_index": 1e9,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import msgspec
@@ -14,10 +18,15 @@ from courtkeeper.redis.tuning.gate import Measure, Reading
 from courtkeeper.redis.tuning.journal import Entry, Journal
 from courtkeeper.redis.tuning.node import Node
 from courtkeeper.redis.tuning.normalise import same
-from courtkeeper.redis.tuning.plan import Change
+from courtkeeper.redis.tuning.plan import Change, memory_problem
 from courtkeeper.redis.tuning.settings import TuningSettings
 
 POLL_S = 1.0
+Trace = Callable[[str], None]
+
+
+def _untold(_step: str) -> None:
+    """Nobody is told of a step."""
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +35,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    trace: Callable[[str], None] = lambda _step: None
+    trace: Trace = _untold
     tell: Callable[[str], None] = lambda _text: None
 
 
@@ -54,6 +63,8 @@ def change(node: Node, changes: Sequence[Change], told: TuningSettings, tools: T
     Raises CourtkeeperError with the old values back, or with the journal's entry left where the server cannot
     be reached: the next run takes that back first.
     """
+    if told.allow_eviction and memory_problem(tuple(changes), node.used_memory(), node.where):
+        told = msgspec.structs.replace(told, gate=msgspec.structs.replace(told.gate, evictions_s=math.inf))
     tools.tell(f"watching {node.where} before the change")
     before = _watch(node, told, tools)
     now = node.config(c.name for c in changes)
@@ -75,13 +86,14 @@ def change(node: Node, changes: Sequence[Change], told: TuningSettings, tools: T
     journal.write(entry)
     tools.trace("recorded")
     try:
-        return _try(node, entry, before, told, tools)
+        with _terminable():
+            return _try(node, entry, before, told, tools)
     except BaseException as error:
         _rescue(node, entry, journal, error)
         raise
 
 
-def undo(node: Node, entry: Entry, journal: Journal) -> Undone:
+def undo(node: Node, entry: Entry, journal: Journal, trace: Trace = _untold) -> Undone:
     """Set the old values again, except what somebody else has set meanwhile; forget the entry.
 
     A file that was written while the values were on trial (as Sentinel does) is written again.
@@ -92,6 +104,7 @@ def undo(node: Node, entry: Entry, journal: Journal) -> Undone:
     left = [c.name for c in entry.changes if c.name not in back and now.get(c.name) != c.before]
     if back:
         node.set(back)
+        trace("set back")
     rewritten = bool(back and node.server.config_file and node.rewrites() != entry.rewrites)
     if rewritten:
         node.ask("CONFIG", "REWRITE")
@@ -99,10 +112,11 @@ def undo(node: Node, entry: Entry, journal: Journal) -> Undone:
     return Undone(back=tuple(sorted(back)), left=tuple(sorted(left)), rewritten=rewritten)
 
 
-def keep(node: Node, entry: Entry, journal: Journal) -> bool:
+def keep(node: Node, entry: Entry, journal: Journal, trace: Trace = _untold) -> bool:
     """Write the file, where it is to be, and forget the entry; return whether it was written."""
     if entry.persist:
         node.ask("CONFIG", "REWRITE")
+        trace("rewritten")
     journal.forget(entry.where)
     return entry.persist
 
@@ -120,15 +134,32 @@ def _try(node: Node, entry: Entry, before: list[Reading], told: TuningSettings, 
     measures = tuple(early or gate.judge(before, after, told.gate))
     tools.trace("judged")
     if gate.worse(measures):
-        undone = undo(node, entry, journal)
+        undone = undo(node, entry, journal, tools.trace)
         tools.trace("taken back")
         return Outcome(kept=False, measures=measures, left=undone.left, rewritten=undone.rewritten)
     kept = msgspec.structs.replace(entry, step="keeping")
     journal.write(kept)
     tools.trace("keeping")
-    written = keep(node, kept, journal)
+    written = keep(node, kept, journal, tools.trace)
     tools.trace("kept")
     return Outcome(kept=True, measures=measures, rewritten=written)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM, as a driver sends it to a run that is cancelled, be an error that is cleaned up after."""
+
+    def leave(_number: int, _frame: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _rescue(node: Node, entry: Entry, journal: Journal, error: BaseException) -> None:

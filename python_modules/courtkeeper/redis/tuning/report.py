@@ -60,15 +60,18 @@ def differences(node: Node, plan: Plan) -> list[Finding]:
         for one in plan.changes
     ]
     if not plan.changes and not plan.restart:
-        found.append(
-            Finding(
-                id=f"{_PREFIX}.differs",
-                subject=node.where,
-                status=Status.OK,
-                summary=f"{node.where} has the values that are wanted",
-            )
-        )
+        found.append(as_wanted(node))
     return found + beside(node, plan)
+
+
+def as_wanted(node: Node) -> Finding:
+    """A server on which there is nothing to do."""
+    return Finding(
+        id=f"{_PREFIX}.differs",
+        subject=node.where,
+        status=Status.OK,
+        summary=f"{node.where} has the values that are wanted",
+    )
 
 
 def beside(node: Node, plan: Plan) -> list[Finding]:
@@ -122,7 +125,7 @@ def applied(node: Node, changes: Sequence[Change], outcome: Outcome) -> Finding:
         id=f"{_PREFIX}.applied",
         subject=node.where,
         status=Status.OK,
-        summary=f"{parameters(len(changes))} set on {node.where}, which is none the worse for it",
+        summary=f"{parameters(len(changes))} set on {node.where}: nothing that could be judged is worse",
         applied=listed(changes) + ("; CONFIG REWRITE" if outcome.rewritten else ""),
         undo=way_back(changes, rewrite=outcome.rewritten),
     )

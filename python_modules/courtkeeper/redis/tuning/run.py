@@ -123,7 +123,9 @@ def _apply(
             _must_persist(nodes, plans, told)
             result.diff = as_diff(plans)
             for node in nodes:
-                result.findings += report.beside(node, plans[node.where])
+                made = plans[node.where]
+                result.findings += report.beside(node, made)
+                result.findings += [] if made.changes or made.restart else [report.as_wanted(node)]
                 result.findings += report.advice(node, told, plans)
             if check_mode:
                 _foretell(nodes, plans, told, result)

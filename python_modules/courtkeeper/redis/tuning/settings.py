@@ -24,7 +24,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     observe_s: float = 30.0
     settle_s: float = 2.0
     p99_ratio: float = 1.5
-    p99_floor_us: float = 100.0
+    p99_floor_us: float = 25.0
     min_calls: int = 1000
     ops_ratio: float = 0.7
     min_ops_s: float = 100.0

@@ -78,7 +78,7 @@ def go(walk: Walk, client: Client, pace: Pace, tell: Callable[[str], None] = lam
 
 def _scanned(client: Client, cursor: int, count: int) -> tuple[int, list[bytes]]:
     reply = _checked(replies(client, [("SCAN", cursor, "COUNT", count)]))[0]
-    return whole(reply[0]), list(reply[1])
+    return int(reply[0]), list(reply[1])
 
 
 def _work(walk: Walk, declared: Declared, keys: list[bytes], client: Client, pace: Pace) -> None:
@@ -86,8 +86,8 @@ def _work(walk: Walk, declared: Declared, keys: list[bytes], client: Client, pac
     seen.keys += len(keys)
     if declared.pattern in walk.remove:
         if walk.change:
-            answers = _each(keys, lambda key: ("UNLINK", key), client, pace)
-            seen.removed += sum(1 for _, answer in answers if answer == 1)
+            for _, answer in _each(keys, lambda key: ("UNLINK", key), client, pace):
+                seen.removed += answer == 1  # one by one: the next batch may never come
         return
     if not declared.ttl_s:
         return
@@ -101,9 +101,8 @@ def _work(walk: Walk, declared: Declared, keys: list[bytes], client: Client, pac
             seen.young += declared.ttl_s - whole(answer) / 1000 < walk.interval_s
     seen.endless += len(endless)
     if walk.change and declared.pattern in walk.limit:
-        command = ("EXPIRE", declared.ttl_s, "NX")
-        answers = _each(endless, lambda key: (command[0], key, *command[1:]), client, pace)
-        seen.limited += sum(1 for _, answer in answers if answer == 1)
+        for _, answer in _each(endless, lambda key: ("EXPIRE", key, declared.ttl_s, "NX"), client, pace):
+            seen.limited += answer == 1
 
 
 def _each(

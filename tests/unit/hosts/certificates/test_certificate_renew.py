@@ -88,7 +88,7 @@ def test_check_mode_says_what_will_be_done_and_touches_nothing(host: Host) -> No
     [
         ({"www": {"domains": ["www.ck.test", "ck.test"]}}, "its domains are others"),
         ({"www": {"key_type": "rsa"}}, "its key is to be rsa"),
-        ({"directory_url": "https://staging.test/dir"}, "it came from https://ca.test/dir"),
+        ({"directory_url": "https://other.test/dir"}, "it came from https://ca.test/dir"),
         ({"force": ["www"]}, "it is forced"),
     ],
 )
@@ -224,6 +224,17 @@ def test_a_state_that_is_damaged_is_forgotten(host: Host) -> None:
 def test_a_staging_ca_is_said_to_be_one(host: Host) -> None:
     result = host.run(directory_url="https://acme-staging.test/dir")
     assert "certificate.staging" in {found.id for found in result.findings}
+
+
+def test_a_trusted_certificate_is_not_replaced_by_a_staging_ca_s_unless_forced(host: Host) -> None:
+    host.run()
+    staging = "https://acme-staging.test/dir"
+    with pytest.raises(
+        ConfigurationError, match=r"has a certificate of https://ca\.test/dir, and .* staging"
+    ):
+        host.run(directory_url=staging)
+    assert host.calls == 1
+    assert "it came from" in host.run(check=True, directory_url=staging, force=["www"]).actions[0]
 
 
 def test_terms_nobody_agreed_to_are_refused_before_anything_is_asked(host: Host) -> None:

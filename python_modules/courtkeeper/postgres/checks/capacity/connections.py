@@ -40,7 +40,7 @@ class Connections(Check[Crowd]):
             status,
             f"{row.held} of {row.usable} connections are taken; {row.role_name} has {row.role_held} of them, "
             f"{row.role_idle} idle.",
-            observed=row.used,
+            observed=round(row.used, 1),
             threshold=self.limit.get(status),
             unit="%",
             fix=f"ALTER SYSTEM SET max_connections = {2 * row.highest}; SELECT pg_reload_conf(); "

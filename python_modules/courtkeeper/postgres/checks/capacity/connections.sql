@@ -17,7 +17,7 @@ WITH clients AS (
 )
 SELECT (SELECT count(*) FROM clients) AS held,
        a.usable, a.highest,
-       round(100.0 * (SELECT count(*) FROM clients) / a.usable, 1) AS used,
+       100.0 * (SELECT count(*) FROM clients) / a.usable AS used,
        m.role_name, m.held AS role_held, m.idle AS role_idle
   FROM allowed a CROSS JOIN most m
  WHERE 100.0 * (SELECT count(*) FROM clients) / a.usable >= :warn

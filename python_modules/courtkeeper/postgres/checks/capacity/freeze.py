@@ -42,7 +42,7 @@ class Freeze(Check[UnfrozenTable]):
             status,
             f"The {kind} {row.name} has unfrozen rows of {row.age:,} transactions ago, {row.used:.1f} % of "
             f"the {row.highest:,} at which autovacuum freezes it by force{others}.",
-            observed=row.used,
+            observed=round(row.used, 1),
             threshold=self.limit.get(status),
             unit="%",
             fix=f"VACUUM (FREEZE); -- connected to {row.name}"

@@ -19,7 +19,7 @@ WITH tables AS (
       FROM pg_database d
      WHERE d.datname <> current_database()
 )
-SELECT name, is_database, age, highest, round(used, 1) AS used, count(*) OVER () AS total
+SELECT name, is_database, age, highest, used, count(*) OVER () AS total
   FROM judged
  WHERE used >= :warn
  ORDER BY used DESC, name

@@ -11,10 +11,11 @@ from courtkeeper.postgres.check import Check, Limit
 
 
 class OldMultixacts(msgspec.Struct, frozen=True):
-    """A database and the age of its oldest multixact id, in ids."""
+    """A database and the age of its oldest multixact id, in ids; `is_current`: the one that was asked."""
 
     database_name: str
     age: int
+    is_current: bool
 
 
 class MultixactAge(Check[OldMultixacts]):

@@ -7,18 +7,25 @@ from typing import ClassVar
 
 import msgspec
 
-from courtkeeper.findings import Finding
+from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.asking import Unanswered, ask
 from courtkeeper.postgres.check import Check, Context, Limit
+from courtkeeper.postgres.server import Server
+
+_NAMED = 5  # as many as a person reads
 
 
 class FullSequence(msgspec.Struct, frozen=True):
-    """A sequence and the column that it fills; `highest` is the least of what both can hold."""
+    """A sequence and the column that it fills; `highest` is the least of what both can hold.
+
+    `last_value` is 0 where the sequence is not `readable` by the role.
+    """
 
     sequence_name: str
     table_name: str
     column_name: str
     type_name: str
+    readable: bool
     last_value: int
     highest: int
 
@@ -34,14 +41,31 @@ class SequenceExhaustion(Check[FullSequence]):
     }
 
     def search(self, context: Context) -> Iterator[Finding]:
-        """Ask; a sequence that the role may not read leaves the question open, and says which right helps."""
+        """Ask; sequences that the role may not read leave the question open, and say which right helps."""
         try:
             rows = ask(context, self.sql(context.server), self.parameters(), self.row)
         except Unanswered as missing:
             summary = f"Sequences near their end were not looked for: {missing.why}."
             yield self.finding(context.server.database, missing.status, summary, fix=missing.fix)
-        else:
-            yield from self.findings(rows)
+            return
+        yield from self.findings([row for row in rows if row.readable])
+        if hidden := sorted({row.sequence_name for row in rows if not row.readable}):
+            yield self.unread(context.server, hidden)
+
+    def unread(self, server: Server, names: list[str]) -> Finding:
+        """Return the finding on all sequences that the role may not read."""
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        # The role that may read everything came with version 14.
+        right = "pg_read_all_data" if server.version >= 14 else f"SELECT ON SEQUENCE {', '.join(names)}"
+        return self.finding(
+            server.database,
+            Status.SKIPPED,
+            f"{len(names)} sequences were not looked at, as the role {server.role} may not read them: "
+            f"{', '.join(names[:_NAMED])}{more}.",
+            observed=len(names),
+            unit="sequences",
+            fix=f"{server.grant(right)} -- or less",
+        )
 
     def judge(self, row: FullSequence) -> Finding:
         """Judge a sequence by how much of it is used."""

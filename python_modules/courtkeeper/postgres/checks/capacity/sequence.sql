@@ -1,9 +1,11 @@
--- Sequences by what the column can hold, which may be less than what the sequence says.
+-- Sequences by what the column can hold, which may be less than what the sequence says; and all that the role
+-- may not read: up to 17 pg_sequence_last_value would fail for them, from 18 on it is null.
 SELECT format('%I.%I', sn.nspname, s.relname) AS sequence_name,
        a.attrelid::regclass::text AS table_name,
        format('%I', a.attname) AS column_name,
        format_type(a.atttypid, NULL) AS type_name,
-       coalesce(pg_sequence_last_value(s.oid), 0) AS last_value,
+       r.readable,
+       coalesce(CASE WHEN r.readable THEN pg_sequence_last_value(s.oid) END, 0) AS last_value,
        least(q.seqmax, CASE a.atttypid WHEN 'int2'::regtype THEN 32767
                                        WHEN 'int4'::regtype THEN 2147483647
                                        ELSE 9223372036854775807 END) AS highest
@@ -23,10 +25,12 @@ SELECT format('%I.%I', sn.nspname, s.relname) AS sequence_name,
          WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = s.oid
        ) used ON true
   JOIN pg_attribute a ON a.attrelid = used.relid AND a.attnum = used.attnum
+ CROSS JOIN LATERAL (SELECT has_sequence_privilege(s.oid, 'USAGE, SELECT') AS readable) r
  WHERE q.seqincrement > 0 AND NOT q.seqcycle
    AND sn.nspname NOT LIKE 'pg\_temp\_%'
-   AND coalesce(pg_sequence_last_value(s.oid), 0) >= 0.01 * :warn
-       * least(q.seqmax, CASE a.atttypid WHEN 'int2'::regtype THEN 32767
-                                         WHEN 'int4'::regtype THEN 2147483647
-                                         ELSE 9223372036854775807 END)
+   AND (NOT r.readable
+        OR coalesce(CASE WHEN r.readable THEN pg_sequence_last_value(s.oid) END, 0) >= 0.01 * :warn
+           * least(q.seqmax, CASE a.atttypid WHEN 'int2'::regtype THEN 32767
+                                             WHEN 'int4'::regtype THEN 2147483647
+                                             ELSE 9223372036854775807 END))
  ORDER BY 1

@@ -43,7 +43,7 @@ class WalDisk(Check[WalDirectory]):
             status,
             f"pg_wal holds {size(row.bytes)} in {row.files} files, {row.used:.0f} % of what max_wal_size and "
             f"wal_keep_size allow{holder}.",
-            observed=row.used,
+            observed=round(row.used, 1),
             threshold=self.limit.get(status),
             unit="%",
             fix="SELECT slot_name, active, restart_lsn FROM pg_replication_slots ORDER BY restart_lsn; "

@@ -1,7 +1,7 @@
 -- What pg_wal takes on the disk, against max_wal_size and wal_keep_size together. A replication slot, an
 -- archive that fails or a long checkpoint keeps more.
 SELECT w.bytes, w.files, w.allowed,
-       round(100.0 * w.bytes / w.allowed, 1) AS used,
+       100.0 * w.bytes / w.allowed AS used,
        (SELECT format('the slot %I, %s', s.slot_name, CASE WHEN s.active THEN 'in use' ELSE 'not in use' END)
           FROM pg_replication_slots s WHERE s.restart_lsn IS NOT NULL
          ORDER BY s.restart_lsn LIMIT 1) AS oldest_slot

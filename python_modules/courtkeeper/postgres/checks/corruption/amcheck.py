@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from courtkeeper.findings import Finding, Status
-from courtkeeper.postgres.check import Check, Context, Needs, fetch, quoted, structs, text_of
+from courtkeeper.postgres.check import Check, Context, Needs, fetch, text_of
 from courtkeeper.postgres.corruption import damage, pieces
 from courtkeeper.postgres.corruption.damage import Judgement
 from courtkeeper.postgres.corruption.pieces import Function, Relation
 from courtkeeper.postgres.corruption.turns import Turns
 from courtkeeper.postgres.corruption.workers import Ending, Workers
+from courtkeeper.postgres.query import structs
 from courtkeeper.postgres.settings import IntegritySettings
 
 _SAVE_EVERY_S = 10.0
@@ -60,7 +61,7 @@ class Amcheck(Check[Relation]):
             functions,
             version=server.version,
             budget_s=settings.corruption_budget_s,
-            role=quoted(server.role),
+            role=server.grantee,
         )
         for judgement in judgements:
             if error and judgement.status is not Status.CRIT:

@@ -68,7 +68,7 @@ class DataIntegrity(Check[OwnFunction]):
             raise Unanswered(
                 Status.SKIPPED,
                 f"the role {context.server.role} may not call verify_data_integrity()",
-                f'GRANT EXECUTE ON FUNCTION public.verify_data_integrity() TO "{context.server.role}";',
+                context.server.grant("EXECUTE ON FUNCTION public.verify_data_integrity()"),
             )
         return ask(
             context,

@@ -12,6 +12,7 @@ from psycopg import errors
 from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.asking import Unanswered, bound, unanswered
 from courtkeeper.postgres.check import Check, Context
+from courtkeeper.postgres.refusal import words
 from courtkeeper.postgres.server import Server
 from courtkeeper.postgres.settings import IntegritySettings, Rule
 
@@ -50,15 +51,10 @@ class Rules(Check[Offence]):
                 yield self.offended(rule, offence)
 
     def clean(self, server: Server) -> Finding:
-        """Without a rule nothing was looked at."""
+        """Without a rule there is nothing to offend, and nothing that was left undone."""
         if self.rules:
             return super().clean(server)
-        return self.finding(
-            server.database,
-            Status.SKIPPED,
-            "No rules of the platform's own are declared.",
-            fix="declare rules: a name and the SQL that returns the offending rows",
-        )
+        return self.finding(server.database, Status.OK, "No rules of the platform's own are declared.")
 
     def offended(self, rule: Rule, offence: Offence) -> Finding:
         """Return the finding of a rule, in its own words where it has some."""
@@ -113,9 +109,10 @@ def offending(context: Context, rule: Rule) -> Offence:
 
 
 def _refused(why: str, error: psycopg.Error) -> Unanswered:
-    said = str(error.diag.message_primary or error).splitlines()[0].rstrip(".")
     return Unanswered(
-        Status.UNKNOWN, f"{why} ({said})", "mend the rule's sql: one SELECT that returns the offending rows"
+        Status.UNKNOWN,
+        f"{why} ({words(error)})",
+        "mend the rule's sql: one SELECT that returns the offending rows",
     )
 
 

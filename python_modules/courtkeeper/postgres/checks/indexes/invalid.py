@@ -9,12 +9,16 @@ from courtkeeper.postgres.check import Check
 
 
 class InvalidIndex(msgspec.Struct, frozen=True):
-    """An index that is not valid. `replaces`: of a leftover of REINDEX CONCURRENTLY, the index beside it."""
+    """An index that is not valid. `replaces`: of a leftover of REINDEX CONCURRENTLY, the index beside it.
+
+    One that `excludes` belongs to an exclusion constraint, and cannot be built CONCURRENTLY.
+    """
 
     index_name: str
     table_name: str
     bytes: int
     ready: bool
+    excludes: bool
     replaces: str | None
 
 
@@ -26,7 +30,8 @@ class Invalid(Check[InvalidIndex]):
 
     def judge(self, row: InvalidIndex) -> Finding:
         """Leftovers are dropped, others are built again."""
-        verb = "DROP INDEX CONCURRENTLY" if row.replaces else "REINDEX INDEX CONCURRENTLY"
+        online = "" if row.excludes and not row.replaces else " CONCURRENTLY"
+        verb = f"{'DROP' if row.replaces else 'REINDEX'} INDEX{online}"
         kind = f"what REINDEX CONCURRENTLY left beside {row.replaces}" if row.replaces else "invalid"
         return self.finding(
             row.index_name,
@@ -35,5 +40,5 @@ class Invalid(Check[InvalidIndex]):
             "and serves no query.",
             observed=row.bytes,
             unit="bytes",
-            fix=f"{verb} {row.index_name};",
+            fix=f"{verb} {row.index_name};{'' if online else ' -- writers wait meanwhile'}",
         )

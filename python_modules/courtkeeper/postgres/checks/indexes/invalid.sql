@@ -3,13 +3,16 @@
 -- that it was to replace (or was replaced by), which has the same columns and rows: anything else is built
 -- again rather than dropped.
 SELECT format('%I.%I', n.nspname, c.relname) AS index_name,
-       i.indrelid::regclass::text AS table_name,
+       format('%I.%I', bn.nspname, b.relname) AS table_name,
        pg_relation_size(c.oid) AS bytes,
        i.indisready AS ready,
+       i.indisexclusion AS excludes,
        twin.name AS replaces
   FROM pg_index i
   JOIN pg_class c ON c.oid = i.indexrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_class b ON b.oid = i.indrelid
+  JOIN pg_namespace bn ON bn.oid = b.relnamespace
   LEFT JOIN LATERAL (
         SELECT format('%I.%I', n.nspname, t.relname) AS name
           FROM pg_index o
@@ -29,5 +32,7 @@ SELECT format('%I.%I', n.nspname, c.relname) AS index_name,
        ) twin ON true
  WHERE NOT i.indisvalid
    AND c.relkind = 'i'
+   -- that of a temporary table is its session's alone: nobody else can build or drop it
+   AND c.relpersistence <> 't'
    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid)
  ORDER BY 1

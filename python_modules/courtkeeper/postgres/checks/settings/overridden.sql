@@ -1,5 +1,6 @@
 -- Settings that a file gives one value and ALTER SYSTEM (postgresql.auto.conf) another, which wins.
--- Those that are declared are compared with the declaration instead (expected.sql).
+-- Those that are declared are compared with the declaration instead (expected.sql), and those that say what
+-- our own performance duty applied are meant.
 SELECT auto.name,
        auto.setting AS in_force,
        written.setting AS written,
@@ -12,4 +13,5 @@ SELECT auto.name,
          WHERE sourcefile NOT LIKE '%/postgresql.auto.conf' ORDER BY name, seqno DESC) written
     ON lower(written.name) = lower(auto.name) AND written.setting IS DISTINCT FROM auto.setting
  WHERE NOT :'expected'::jsonb ? auto.name
+   AND :'applied'::jsonb ->> auto.name IS DISTINCT FROM auto.setting
  ORDER BY auto.name

@@ -11,13 +11,17 @@ _NAMED = 20  # above that, all indexes of the database are built again in one st
 
 
 class ChangedCollation(msgspec.Struct, frozen=True):
-    """A collation, or the database's own (`is_database`), with the indexes that are sorted by it."""
+    """A collation, or the database's own (`is_database`), with the indexes that are sorted by it.
+
+    Those of `excluding` belong to exclusion constraints: they cannot be built CONCURRENTLY.
+    """
 
     name: str
     is_database: bool
     recorded: str
     actual: str | None
     indexes: tuple[str, ...]
+    excluding: tuple[str, ...]
     cuts_partitions: bool
 
 
@@ -45,8 +49,11 @@ class CollationVersion(Check[ChangedCollation]):
 
 
 def _rebuild(row: ChangedCollation) -> str:
+    # REINDEX DATABASE CONCURRENTLY passes those of exclusion constraints over with a warning.
+    locking = [f"REINDEX INDEX {name};" for name in row.excluding]
     if row.is_database:
-        return f"REINDEX DATABASE CONCURRENTLY {row.name};"
+        return " ".join([f"REINDEX DATABASE CONCURRENTLY {row.name};", *locking])
     if len(row.indexes) > _NAMED:
-        return "REINDEX DATABASE CONCURRENTLY :DBNAME; -- psql's name of this database\n"
-    return " ".join(f"REINDEX INDEX CONCURRENTLY {name};" for name in row.indexes)
+        return "REINDEX DATABASE CONCURRENTLY :DBNAME; -- psql's name of this database\n" + " ".join(locking)
+    online = [f"REINDEX INDEX CONCURRENTLY {name};" for name in row.indexes if name not in row.excluding]
+    return " ".join([*online, *locking])

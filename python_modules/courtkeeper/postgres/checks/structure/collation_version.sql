@@ -2,11 +2,28 @@
 -- such an index may not find what is there.
 WITH used AS (
     SELECT u.collation_oid,
-           array_agg(DISTINCT format('%I.%I', xn.nspname, x.relname)) AS indexes
+           array_agg(DISTINCT format('%I.%I', xn.nspname, x.relname)) AS indexes,
+           coalesce(array_agg(DISTINCT format('%I.%I', xn.nspname, x.relname)) FILTER (WHERE i.indisexclusion), '{}')
+           AS excluding
       FROM pg_index i
       JOIN pg_class x ON x.oid = i.indexrelid AND x.relkind = 'i'
       JOIN pg_namespace xn ON xn.oid = x.relnamespace
-      CROSS JOIN LATERAL unnest(i.indcollation::oid[]) AS u (collation_oid)
+     CROSS JOIN LATERAL (
+            SELECT unnest(i.indcollation::oid[])
+             UNION
+            -- named in an expression or a condition
+            SELECT d.refobjid FROM pg_depend d
+             WHERE d.classid = 'pg_class'::regclass AND d.objid = x.oid AND d.refclassid = 'pg_collation'::regclass
+             UNION
+            -- of a column that an expression or a condition may compare
+            SELECT a.attcollation FROM pg_depend d
+              JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+             WHERE d.classid = 'pg_class'::regclass AND d.objid = x.oid
+               AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid
+               AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+           ) u (collation_oid)
+     -- no other session can build, or needs, the index of a temporary table again
+     WHERE x.relpersistence <> 't' AND u.collation_oid <> 0
      GROUP BY u.collation_oid
 ), cut AS (
     SELECT DISTINCT u.collation_oid
@@ -17,6 +34,7 @@ SELECT format('%I.%I', n.nspname, c.collname) AS name,
        c.collversion AS recorded,
        pg_collation_actual_version(c.oid) AS actual,
        coalesce(used.indexes, '{}') AS indexes,
+       coalesce(used.excluding, '{}') AS excluding,
        cut.collation_oid IS NOT NULL AS cuts_partitions
   FROM pg_collation c
   JOIN pg_namespace n ON n.oid = c.collnamespace

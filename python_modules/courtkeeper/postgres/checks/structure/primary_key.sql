@@ -1,6 +1,8 @@
 -- Tables without a primary key: no row can be named, logical replication cannot update them and
 -- pg_repack refuses them. Partitions follow their parent. A unique index that could become the key is named.
 -- The archive tables of our retention have none on purpose: a key may come twice in the course of the years.
+-- They are known by their comment; older ones, which have none, by the retention's own column, filled by it
+-- alone, in a table without an index or a default.
 SELECT format('%I.%I', n.nspname, t.relname) AS table_name,
        t.reltuples::bigint AS estimated_rows,
        u.index_name
@@ -29,6 +31,13 @@ SELECT format('%I.%I', n.nspname, t.relname) AS table_name,
    AND NOT EXISTS (SELECT FROM pg_description d
                     WHERE d.classoid = 'pg_class'::regclass AND d.objoid = t.oid AND d.objsubid = 0
                       AND d.description LIKE 'Courtkeeper archive of %')
+   AND NOT (EXISTS (SELECT FROM pg_attribute a
+                     WHERE a.attrelid = t.oid AND a.attname = 'archived_at'
+                       AND a.atttypid = 'timestamptz'::regtype AND a.attnotnull)
+            AND NOT EXISTS (SELECT FROM pg_attribute a
+                             WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+                               AND (a.atthasdef OR a.attidentity <> ''))
+            AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisunique))
    AND NOT EXISTS (SELECT FROM pg_depend d
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = t.oid AND d.deptype = 'e')
  ORDER BY 1

@@ -1,7 +1,8 @@
 -- Partitions that a run before this one took out of a table and did not live to drop: they carry our mark,
--- and in its second line the bounds that they had.
+-- in its second line the bounds that they had, and then their own comment.
 SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name,
        format('%I.%I', n.nspname, c.relname) AS quoted, split_part(d.description, E'\n', 2) AS bound,
+       regexp_replace(d.description, '^[^\n]*\n[^\n]*\n?', '') AS comment,
        false AS attached, false AS is_default, false AS detaching, true AS marked,
        pg_has_role(c.relowner, 'USAGE') AS owned, NULL::boolean AS due_by_bound
   FROM pg_description d

@@ -15,11 +15,12 @@ from courtkeeper.postgres.upkeep.duties.collations import Collations
 from courtkeeper.postgres.upkeep.duties.constraints import Constraints
 from courtkeeper.postgres.upkeep.duties.extensions import Extensions
 from courtkeeper.postgres.upkeep.duties.indexes import InvalidIndexes
-from courtkeeper.postgres.upkeep.duties.tables import Freeze, Statistics, Vacuum
+from courtkeeper.postgres.upkeep.duties.tables import Freeze, Multixacts, Statistics, Vacuum
 from courtkeeper.postgres.upkeep.duty import Duty
 
 DUTIES: tuple[type[Duty[Any]], ...] = (
     Freeze,
+    Multixacts,
     InvalidIndexes,
     Collations,
     Vacuum,

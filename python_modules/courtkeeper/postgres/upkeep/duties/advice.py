@@ -17,7 +17,6 @@ class Sequences(Duty[FullSequence]):
     name = "sequences"
     asks = "capacity.sequence"
 
-    def consider(self, _context: Context, row: FullSequence) -> Iterator[Task | Finding]:
-        """Hand the check's finding on."""
-        if finding := self.check.judge(row):
-            yield finding
+    def find(self, context: Context) -> Iterator[Task | Finding]:
+        """Hand the check's findings on."""
+        yield from self.check.search(context)

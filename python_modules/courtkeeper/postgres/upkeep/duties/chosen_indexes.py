@@ -53,6 +53,10 @@ class _Named(Duty[Row]):
             ) from error
         return dict(rows)
 
+    def is_due(self, context: Context, task: Task) -> bool:
+        """Whether the check still finds it: what does an index's work may have gone meanwhile."""
+        return self.again(context, task) is not None
+
     def chosen(self, row: Row, finding: Finding) -> Iterator[Task | Finding]:
         """Yield what is done about a named object that the check finds."""
         yield self.task(row, finding)
@@ -98,10 +102,11 @@ class ForeignKeyIndexes(_Named[BareForeignKey]):
 
     def leftovers(self, context: Context, task: Task) -> list[str]:
         """Return how to drop the index that could not be built to the end."""
-        name = task.undo.rstrip(";").rpartition(" ")[2]
+        name = task.undo.removeprefix("DROP INDEX CONCURRENTLY ").removesuffix(";")
         (check,) = choose(names=["indexes.invalid"])
         with context.connection.transaction():
-            invalid = {row.index_name for row in fetch(context, check)}
+            # One of another table that has the name already is none of ours.
+            invalid = {row.index_name for row in fetch(context, check) if row.table_name == task.relation}
         return [f"DROP INDEX CONCURRENTLY {name}"] if name in invalid else []
 
     def not_found(self, _context: Context, name: str, known: str | None) -> Iterator[Finding]:

@@ -11,7 +11,6 @@ from courtkeeper.postgres.check import Context
 from courtkeeper.postgres.checks.structure.collation_version import ChangedCollation
 from courtkeeper.postgres.upkeep.duties.indexes import leftovers_of
 from courtkeeper.postgres.upkeep.duty import Duty
-from courtkeeper.postgres.upkeep.sql import statement
 from courtkeeper.postgres.upkeep.task import Task
 
 _REBUILD, _REFRESH = "collation_reindex", "collation"
@@ -26,7 +25,7 @@ class Collations(Duty[ChangedCollation]):
     name = "collations"
     asks = "structure.collation_version"
 
-    def consider(self, context: Context, row: ChangedCollation) -> Iterator[Task | Finding]:
+    def consider(self, _context: Context, row: ChangedCollation) -> Iterator[Task | Finding]:
         """Yield a task for each index that is still to be built, and the refresh after them all."""
         finding = self.check.judge(row)
         if finding is None:
@@ -41,23 +40,29 @@ class Collations(Duty[ChangedCollation]):
                 else "see which collations the operating system has, and name one of them",
             )
             return
-        note = f"{row.name} {row.actual}"
+        note = f"{row.name} {row.recorded} to {row.actual}"
         ready = self.state.done_since(_REBUILD, note, (_REFRESH, row.name))
         rebuilds = [
             self.rebuild(row, finding, index, note)
-            for index in self.indexes(context, row)
-            if index not in ready
+            for index in sorted(row.indexes)
+            if index not in ready and index not in row.excluding
         ]
         yield from rebuilds
-        yield self.refresh(row, finding, tuple(task.key for task in rebuilds))
+        if row.excluding:
+            yield self.by_hand(row, finding)
+        else:
+            yield self.refresh(row, finding, tuple(task.key for task in rebuilds))
 
-    def indexes(self, context: Context, row: ChangedCollation) -> list[str]:
-        """Return the indexes that are sorted by the collation; for the database, by its default one."""
-        if not row.is_database:
-            return sorted(row.indexes)
-        with context.connection.transaction():
-            rows = context.connection.execute(statement("default_collation"), {}).fetchall()
-        return [name for (name,) in rows]
+    def by_hand(self, row: ChangedCollation, finding: Finding) -> Finding:
+        """Return what is left for a person: indexes that only a rebuild under a lock can put right."""
+        locking = " ".join(f"REINDEX INDEX {name};" for name in row.excluding)
+        names = ", ".join(row.excluding)
+        return msgspec.structs.replace(
+            finding,
+            summary=f"{finding.summary} It is not refreshed by the upkeep: {names} can only be built again "
+            "while writers wait, as exclusion constraints stand on them; the others are built by it.",
+            fix=f"{locking} {_refreshing(row)};",
+        )
 
     def rebuild(self, row: ChangedCollation, finding: Finding, index: str, note: str) -> Task:
         """Return the task for one index. Its subject is the index, its fault the collation's."""
@@ -74,12 +79,12 @@ class Collations(Duty[ChangedCollation]):
 
     def refresh(self, row: ChangedCollation, finding: Finding, needs: tuple[tuple[str, str], ...]) -> Task:
         """Return the task that writes the new version down."""
-        kind, what = ("DATABASE", "COLLATION VERSION") if row.is_database else ("COLLATION", "VERSION")
+        kind = "database" if row.is_database else "collation"
         return Task(
             kind=_REFRESH,
             rank=3,
-            text=f"note that {kind.lower()} {row.name} has the version {row.actual}",
-            statements=(f"ALTER {kind} {row.name} REFRESH {what}",),
+            text=f"note that {kind} {row.name} has the version {row.actual}",
+            statements=(_refreshing(row),),
             found=finding,
             undo="-- nothing to take back: the indexes are in the order of this version",
             needs=needs,
@@ -92,3 +97,9 @@ class Collations(Duty[ChangedCollation]):
     def leftovers(self, context: Context, task: Task) -> list[str]:
         """Return how to drop what a failed rebuild left."""
         return leftovers_of(context, task.subject) if task.kind == _REBUILD else []
+
+
+def _refreshing(row: ChangedCollation) -> str:
+    if row.is_database:
+        return f"ALTER DATABASE {row.name} REFRESH COLLATION VERSION"
+    return f"ALTER COLLATION {row.name} REFRESH VERSION"

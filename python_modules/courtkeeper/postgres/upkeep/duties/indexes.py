@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from courtkeeper.findings import Finding
 from courtkeeper.postgres.check import Context, choose, fetch
@@ -16,6 +18,21 @@ class InvalidIndexes(Duty[InvalidIndex]):
 
     name = "invalid_indexes"
     asks = "indexes.invalid"
+
+    def consider(self, context: Context, row: InvalidIndex) -> Iterator[Task | Finding]:
+        """What cannot be built while others write is left to a person, who knows a quiet hour."""
+        finding = self.check.judge(row)
+        if finding and row.excludes and not row.replaces:
+            why = "it belongs to an exclusion constraint, and can only be built again while writers wait"
+            yield msgspec.structs.replace(
+                finding, summary=f"{finding.summary} It is not built by the upkeep: {why}."
+            )
+            return
+        yield from super().consider(context, row)
+
+    def is_due(self, context: Context, task: Task) -> bool:
+        """Whether it is still there and invalid: somebody else's rebuild may have ended meanwhile."""
+        return self.again(context, task) is not None
 
     def task(self, row: InvalidIndex, finding: Finding) -> Task:
         """Both without a lock that readers or writers wait for."""

@@ -9,7 +9,10 @@ import msgspec
 from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.check import Check, Context
 from courtkeeper.postgres.checks.capacity.freeze import UnfrozenTable
+from courtkeeper.postgres.checks.capacity.multixact_age import OldMultixacts
+from courtkeeper.postgres.query import structs
 from courtkeeper.postgres.upkeep.duty import Duty, OwnCheck
+from courtkeeper.postgres.upkeep.sql import statement
 from courtkeeper.postgres.upkeep.task import Task
 
 _HELD = (
@@ -158,3 +161,74 @@ class Freeze(Duty[UnfrozenTable]):
             help=_HELD,
             undo="-- nothing to take back: old rows are marked as visible to all",
         )
+
+
+class OldTable(msgspec.Struct, frozen=True):
+    """A table whose oldest multixact id is `age` ids old."""
+
+    table_name: str
+    age: int
+    is_temporary: bool
+
+
+class Multixacts(Duty[OldMultixacts]):
+    """VACUUM FREEZE of the tables that keep the database's oldest multixact id from going on."""
+
+    name = "freeze"
+    asks = "capacity.multixact_age"
+
+    def consider(self, context: Context, row: OldMultixacts) -> Iterator[Task | Finding]:
+        """Each table of this database over the limit; another database wants an upkeep of its own."""
+        finding = self.check.judge(row)
+        if finding is None:
+            return
+        tables = self.tables(context) if row.is_current else []
+        if not any(not table.is_temporary for table in tables):
+            yield finding
+        for table in tables:
+            found = self.found(table)
+            yield found if table.is_temporary else self.freeze(table, found)
+
+    def tables(self, context: Context) -> list[OldTable]:
+        """Return the tables of this database that are over the limit, the oldest first."""
+        with context.connection.transaction():
+            return structs(
+                context.connection.execute(statement("multixacts"), dict(self.check.limit)), OldTable
+            )
+
+    def found(self, table: OldTable) -> Finding:
+        """Return the finding of one table, in the words of the database's."""
+        end = "its session, whose alone it is" if table.is_temporary else ""
+        return self.check.finding(
+            table.table_name,
+            Status.CRIT,
+            f"The table {table.table_name} has multixact ids of {table.age:,} ids ago: they keep the "
+            "database from giving any back.",
+            observed=table.age,
+            threshold=self.check.limit["crit"],
+            unit="multixact ids",
+            fix=f"end {end}" if end else f"VACUUM (FREEZE) {table.table_name};",
+        )
+
+    def freeze(self, table: OldTable, found: Finding) -> Task:
+        """As urgent as transaction ids: in the end nobody could lock a row."""
+        return Task(
+            kind="freeze_multixacts",
+            rank=0,
+            text=f"vacuum and freeze {table.table_name} ({table.age:,} multixact ids old)",
+            statements=(f"VACUUM (FREEZE) {table.table_name}",),
+            found=found,
+            relation=table.table_name,
+            help=_HELD,
+            undo="-- nothing to take back: old row locks are forgotten",
+        )
+
+    def again(self, context: Context, task: Task) -> Finding | None:
+        """Look at the table, and after the last one at the database, by the very check that found it."""
+        left = self.tables(context)
+        for table in left:
+            if table.table_name == task.subject:
+                return self.found(table)
+        if left:
+            return None
+        return next((self.check.judge(row) for row in self.rows(context) if row.is_current), None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
+
+from courtkeeper.postgres.query import with_parameters
 
 
 @cache
@@ -16,4 +17,4 @@ def script(name: str) -> str:
 @cache
 def statement(name: str) -> str:
     """Return a statement as psycopg takes it with parameters: `:name` becomes one."""
-    return re.sub(r"(?<![:\w]):([a-z_]+)\b", r"%(\1)s", script(name).replace("%", "%%"))
+    return with_parameters(script(name))

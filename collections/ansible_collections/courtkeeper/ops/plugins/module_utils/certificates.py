@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 def watch_spec():
-    """The options that name what is watched, and by which limits."""
+    """The options that name what is watched, and by which limits: those of the fragment certificate_watch."""
     return dict(
         watch=dict(
             type="list",

@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-
-def strings():
-    """A list of strings in an argument spec, empty by default."""
-    return dict(type="list", elements="str", default=[])
+from ansible_collections.courtkeeper.ops.plugins.module_utils.options import strings
 
 
 def health_option():

@@ -16,6 +16,7 @@ author:
   - The Courtkeeper developers (@courtkeeper)
 extends_documentation_fragment:
   - courtkeeper.ops.attributes
+  - courtkeeper.ops.log_limits
 requirements:
   - courtkeeper (the Python library, for the Python that runs the module)
 options:
@@ -24,18 +25,6 @@ options:
     type: list
     elements: path
     default: [/var/log]
-  large_mib:
-    description: Size of a log from which it has to be covered by a stanza.
-    type: int
-    default: 100
-  stale_hours:
-    description: Age in hours from which logrotate's status file is stale.
-    type: int
-    default: 26
-  deleted_mib:
-    description: Size from which a deleted file that a process still holds open is named.
-    type: int
-    default: 10
 """
 
 EXAMPLES = r"""
@@ -77,6 +66,7 @@ from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
+from ansible_collections.courtkeeper.ops.plugins.module_utils.logs import limits_spec
 
 try:
     from courtkeeper.hosts.logs.audit import Limits
@@ -96,9 +86,7 @@ def main():
     module = AnsibleModule(
         argument_spec=dict(
             roots=dict(type="list", elements="path", default=["/var/log"]),
-            large_mib=dict(type="int", default=100),
-            stale_hours=dict(type="int", default=26),
-            deleted_mib=dict(type="int", default=10),
+            **limits_spec(),
         ),
         supports_check_mode=True,
     )

@@ -24,6 +24,7 @@ author:
   - The Courtkeeper developers (@courtkeeper)
 extends_documentation_fragment:
   - courtkeeper.ops.attributes
+  - courtkeeper.ops.log_limits
 requirements:
   - courtkeeper (the Python library, for the Python that runs the module)
 options:
@@ -81,18 +82,6 @@ options:
     description: Archived files of the journal are removed until it is not larger; V(0) leaves them.
     type: int
     default: 0
-  large_mib:
-    description: Size of a log from which it has to be covered by a stanza.
-    type: int
-    default: 100
-  stale_hours:
-    description: Age in hours from which logrotate's status file is stale.
-    type: int
-    default: 26
-  deleted_mib:
-    description: Size from which a deleted file that a process still holds open is named.
-    type: int
-    default: 10
   progress_file:
     description: File to which progress is written, one JSON line a file.
     type: str
@@ -154,6 +143,7 @@ from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
+from ansible_collections.courtkeeper.ops.plugins.module_utils.logs import LIMITS, limits_spec
 
 try:
     from courtkeeper import progress
@@ -176,7 +166,7 @@ def run(parameters, check):
             journal_days=parameters["journal_days"],
             journal_mib=parameters["journal_mib"],
         ),
-        Limits(**{name: parameters[name] for name in ("large_mib", "stale_hours", "deleted_mib")}),
+        Limits(**{name: parameters[name] for name in LIMITS}),
         keeper=sys.executable,
         now=datetime.now(UTC),
         check=check,
@@ -203,12 +193,11 @@ def main():
                     patterns=dict(type="list", elements="str"),
                 ),
             ),
+            # No file of ours is put there: these are the directories that may be cleaned.
             clean_roots=dict(type="list", elements="path", default=["/tmp", "/var/tmp"]),  # noqa: S108
             journal_days=dict(type="int", default=0),
             journal_mib=dict(type="int", default=0),
-            large_mib=dict(type="int", default=100),
-            stale_hours=dict(type="int", default=26),
-            deleted_mib=dict(type="int", default=10),
+            **limits_spec(),
             progress_file=dict(type="str", default=""),
         ),
         supports_check_mode=True,

@@ -206,6 +206,7 @@ from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
+from ansible_collections.courtkeeper.ops.plugins.module_utils.options import option, required
 
 try:
     from courtkeeper import progress
@@ -215,31 +216,25 @@ except ImportError:
     pass  # require_library says so in one sentence
 
 
-def option(kind="str", default=None, **more):
-    """One entry of an argument spec."""
-    return dict(type=kind, default=default, **more)
-
-
 def argument_spec():
     """The options of the module, as DOCUMENTATION describes them."""
     return dict(
         date=option(default=""),
         look_back_days=option("int", 7),
-        database=dict(
-            type="dict",
-            required=True,
+        database=required(
+            "dict",
             options=dict(
-                host=dict(type="str", required=True),
+                host=required(),
                 port=option("int", 5432),
-                name=dict(type="str", required=True),
-                user=dict(type="str", required=True),
+                name=required(),
+                user=required(),
                 password=option(default="", no_log=True),
             ),
         ),
         cache=dict(
             type="dict",
             options=dict(
-                host=dict(type="str", required=True),
+                host=required(),
                 port=option("int", 6379),
                 database=option("int", 0),
                 password=option(default="", no_log=True),
@@ -270,7 +265,7 @@ def argument_spec():
                 metadata=option("float", 1.0),
             ),
         ),
-        payload_directory=dict(type="path", required=True),
+        payload_directory=required("path"),
         source=option(default="live", choices=["live", "recorded", "simulated"]),
         replay=option("bool", False),
         archive=dict(type="path"),

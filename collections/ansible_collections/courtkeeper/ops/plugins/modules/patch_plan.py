@@ -155,7 +155,8 @@ from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
-from ansible_collections.courtkeeper.ops.plugins.module_utils.patching import health_option, strings
+from ansible_collections.courtkeeper.ops.plugins.module_utils.options import strings
+from ansible_collections.courtkeeper.ops.plugins.module_utils.patching import health_option
 
 try:
     from courtkeeper.hosts.patching.model import Settings, convert

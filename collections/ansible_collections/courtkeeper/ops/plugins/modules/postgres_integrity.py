@@ -18,41 +18,13 @@ author:
   - The Courtkeeper developers (@courtkeeper)
 extends_documentation_fragment:
   - courtkeeper.ops.attributes
+  - courtkeeper.ops.postgres_database
+notes:
+  - A superuser sees all; a role with C(pg_monitor) sees most, and what it may not see is skipped with the
+    grant that would help.
 requirements:
   - courtkeeper (the Python library, for the Python that runs the module)
 options:
-  database:
-    description: The database to check.
-    type: dict
-    required: true
-    suboptions:
-      host:
-        description: Host name or address, or the directory of the Unix socket. Empty is libpq's own socket.
-        type: str
-        default: ''
-      port:
-        description: Port.
-        type: int
-        default: 5432
-      name:
-        description: Name of the database.
-        type: str
-        required: true
-      user:
-        description:
-          - Role that asks. A superuser sees all; C(pg_monitor) sees most, and what it may not see is
-            skipped with the grant that would help.
-          - Empty means the name of the system user, as peer authentication wants it.
-        type: str
-        default: ''
-      password:
-        description: The role's password; empty with peer authentication.
-        type: str
-        default: ''
-      options:
-        description: Further words of libpq, such as C(sslmode) and C(sslrootcert).
-        type: dict
-        default: {}
   groups:
     description: Groups of checks, such as V(indexes) and V(corruption). With no O(checks) either, all.
     type: list
@@ -112,6 +84,12 @@ options:
       - Directory on the host that runs the module, in which is noted what the group C(corruption) read
         when, so that what its time did not reach comes first next time. Made if it is missing.
       - Empty means that the order begins at another place each day.
+    type: path
+    default: ''
+  performance_directory:
+    description:
+      - The O(state_directory) of M(courtkeeper.ops.postgres_performance) on the same host. A setting that
+        it applied and that still has this value is no drift, although ALTER SYSTEM overrides a file.
     type: path
     default: ''
   jobs:
@@ -196,6 +174,8 @@ configuration_error:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
+from ansible_collections.courtkeeper.ops.plugins.module_utils.options import option, required, strings
+from ansible_collections.courtkeeper.ops.plugins.module_utils.postgres import database_option
 
 try:
     from courtkeeper import progress
@@ -210,6 +190,7 @@ SETTINGS = (
     "settings_expected",
     "roles_expected",
     "state_directory",
+    "performance_directory",
     "jobs",
     "corruption_budget_s",
     "corruption_unique",
@@ -218,36 +199,20 @@ SETTINGS = (
 )
 
 
-def option(kind="str", default=None, **more):
-    """One entry of an argument spec."""
-    return dict(type=kind, default=default, **more)
-
-
 def argument_spec():
     """The options of the module, as DOCUMENTATION describes them."""
     return dict(
-        database=dict(
-            type="dict",
-            required=True,
-            options=dict(
-                host=option(default=""),
-                port=option("int", 5432),
-                name=dict(type="str", required=True),
-                user=option(default=""),
-                password=option(default="", no_log=True),
-                options=option("dict", {}),
-            ),
-        ),
-        groups=option("list", [], elements="str"),
-        checks=option("list", [], elements="str"),
+        database=database_option(),
+        groups=strings(),
+        checks=strings(),
         thresholds=option("dict", {}),
         rules=option(
             "list",
             [],
             elements="dict",
             options=dict(
-                name=dict(type="str", required=True),
-                sql=dict(type="str", required=True),
+                name=required(),
+                sql=required(),
                 severity=option(default="warn", choices=["warn", "crit"]),
                 summary=option(default=""),
                 fix=option(default=""),
@@ -255,8 +220,9 @@ def argument_spec():
             ),
         ),
         settings_expected=option("dict", {}),
-        roles_expected=option("list", [], elements="str"),
+        roles_expected=strings(),
         state_directory=option("path", ""),
+        performance_directory=option("path", ""),
         jobs=option("int", 0),
         corruption_budget_s=option("float", 900.0),
         corruption_unique=option("bool", False),

@@ -18,40 +18,12 @@ author:
   - The Courtkeeper developers (@courtkeeper)
 extends_documentation_fragment:
   - courtkeeper.ops.attributes
+  - courtkeeper.ops.postgres_database
+notes:
+  - A superuser sees and may do all; for another role, C(pg_monitor) is the least.
 requirements:
   - courtkeeper (the Python library, for the Python that runs the module)
 options:
-  database:
-    description: The database to look at.
-    type: dict
-    required: true
-    suboptions:
-      host:
-        description: Host name or address, or the directory of the Unix socket. Empty is libpq's own socket.
-        type: str
-        default: ''
-      port:
-        description: Port.
-        type: int
-        default: 5432
-      name:
-        description: Name of the database.
-        type: str
-        required: true
-      user:
-        description:
-          - Role that looks. A superuser sees and may do all; for another, C(pg_monitor) is the least.
-          - Empty means the name of the system user, as peer authentication wants it.
-        type: str
-        default: ''
-      password:
-        description: The role's password; empty with peer authentication.
-        type: str
-        default: ''
-      options:
-        description: Further words of libpq, such as C(sslmode) and C(sslrootcert).
-        type: dict
-        default: {}
   parts:
     description: What is looked at; empty is all.
     type: list
@@ -189,6 +161,8 @@ configuration_error:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
+from ansible_collections.courtkeeper.ops.plugins.module_utils.options import option, strings
+from ansible_collections.courtkeeper.ops.plugins.module_utils.postgres import database_option
 
 try:
     from courtkeeper import progress
@@ -199,32 +173,11 @@ except ImportError:
     pass  # require_library says so in one sentence
 
 
-def option(kind="str", default=None, **more):
-    """One entry of an argument spec."""
-    return dict(type=kind, default=default, **more)
-
-
 def argument_spec():
     """The options of the module, as DOCUMENTATION describes them."""
     return dict(
-        database=dict(
-            type="dict",
-            required=True,
-            options=dict(
-                host=option(default=""),
-                port=option("int", 5432),
-                name=dict(type="str", required=True),
-                user=option(default=""),
-                password=option(default="", no_log=True),
-                options=option("dict", {}),
-            ),
-        ),
-        parts=option(
-            "list",
-            [],
-            elements="str",
-            choices=["statements", "indexes", "redundant_indexes", "settings"],
-        ),
+        database=database_option(),
+        parts=strings(choices=["statements", "indexes", "redundant_indexes", "settings"]),
         top=option("int", 10),
         slow_mean_ms=option("float", 1000.0),
         busy_mean_ms=option("float", 100.0),
@@ -236,8 +189,8 @@ def argument_spec():
         memory_mb=option("int", 0),
         cpus=option("int", 0),
         storage=option(default="unknown", choices=["unknown", "ssd", "hdd"]),
-        apply_settings=option("list", [], elements="str"),
-        drop_indexes=option("list", [], elements="str"),
+        apply_settings=strings(),
+        drop_indexes=strings(),
         state_directory=option("path", ""),
         lock_timeout_s=option("float", 2.0),
         statement_timeout_s=option("float", 30.0),

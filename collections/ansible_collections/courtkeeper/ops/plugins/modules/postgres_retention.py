@@ -19,38 +19,12 @@ author:
   - The Courtkeeper developers (@courtkeeper)
 extends_documentation_fragment:
   - courtkeeper.ops.attributes
+  - courtkeeper.ops.postgres_database
+notes:
+  - The role has to be allowed to select from, update and delete from the tables; best it owns them.
 requirements:
   - courtkeeper (the Python library, for the Python that runs the module)
 options:
-  database:
-    description: The database.
-    type: dict
-    required: true
-    suboptions:
-      host:
-        description: Host name or address, or the directory of the Unix socket; empty means the local socket.
-        type: str
-        default: ''
-      port:
-        description: Port.
-        type: int
-        default: 5432
-      name:
-        description: Name of the database.
-        type: str
-        required: true
-      user:
-        description: Role that may select from, update and delete from the tables; best their owner.
-        type: str
-        default: ''
-      password:
-        description: The role's password; empty where the server asks for none (peer authentication).
-        type: str
-        default: ''
-      options:
-        description: Further words of libpq, such as C(sslmode) and C(sslrootcert).
-        type: dict
-        default: {}
   tables:
     description: The tables and how long their rows are kept. Names are written as in SQL.
     type: list
@@ -168,6 +142,8 @@ from datetime import UTC, datetime
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
+from ansible_collections.courtkeeper.ops.plugins.module_utils.options import option, required
+from ansible_collections.courtkeeper.ops.plugins.module_utils.postgres import database_option
 
 try:
     from courtkeeper import progress
@@ -176,30 +152,10 @@ except ImportError:
     pass  # require_library says so in one sentence
 
 
-def option(kind="str", default=None, **more):
-    """One entry of an argument spec."""
-    return dict(type=kind, default=default, **more)
-
-
-def required(kind="str", **more):
-    """One entry that has to be given."""
-    return dict(type=kind, required=True, **more)
-
-
 def argument_spec():
     """The options of the module, as DOCUMENTATION describes them."""
     return dict(
-        database=required(
-            "dict",
-            options=dict(
-                host=option(default=""),
-                port=option("int", 5432),
-                name=required(),
-                user=option(default=""),
-                password=option(default="", no_log=True),
-                options=option("dict", {}),
-            ),
-        ),
+        database=database_option(),
         tables=required(
             "list",
             elements="dict",

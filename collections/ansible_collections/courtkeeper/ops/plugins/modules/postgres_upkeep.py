@@ -23,40 +23,12 @@ author:
   - The Courtkeeper developers (@courtkeeper)
 extends_documentation_fragment:
   - courtkeeper.ops.attributes
+  - courtkeeper.ops.postgres_database
+notes:
+  - The role has to own what it looks after, or to be a superuser.
 requirements:
   - courtkeeper (the Python library, for the Python that runs the module)
 options:
-  database:
-    description: The database to look after.
-    type: dict
-    required: true
-    suboptions:
-      host:
-        description: Host name or address, or the directory of the Unix socket. Empty is libpq's own socket.
-        type: str
-        default: ''
-      port:
-        description: Port.
-        type: int
-        default: 5432
-      name:
-        description: Name of the database.
-        type: str
-        required: true
-      user:
-        description:
-          - Role that works. It owns what it looks after, or is a superuser.
-          - Empty means the name of the system user, as peer authentication wants it.
-        type: str
-        default: ''
-      password:
-        description: The role's password; empty with peer authentication.
-        type: str
-        default: ''
-      options:
-        description: Further words of libpq, such as C(sslmode) and C(sslrootcert).
-        type: dict
-        default: {}
   window_s:
     description: Seconds that the upkeep may take. What is not expected to fit is not begun.
     type: float
@@ -213,6 +185,8 @@ configuration_error:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.courtkeeper.ops.plugins.module_utils.library import finish, require_library
+from ansible_collections.courtkeeper.ops.plugins.module_utils.options import option, strings
+from ansible_collections.courtkeeper.ops.plugins.module_utils.postgres import database_option
 
 try:
     from courtkeeper import progress
@@ -238,49 +212,28 @@ DUTIES = [
 ]
 
 
-def option(kind="str", default=None, **more):
-    """One entry of an argument spec."""
-    return dict(type=kind, default=default, **more)
-
-
-def names(default=(), **more):
-    """An entry for a list of names."""
-    return option("list", list(default), elements="str", **more)
-
-
 def argument_spec():
     """The options of the module, as DOCUMENTATION describes them."""
     return dict(
-        database=dict(
-            type="dict",
-            required=True,
-            options=dict(
-                host=option(default=""),
-                port=option("int", 5432),
-                name=dict(type="str", required=True),
-                user=option(default=""),
-                password=option(default="", no_log=True),
-                options=option("dict", {}),
-            ),
-        ),
+        database=database_option(),
         window_s=option("float", 3600.0),
         lock_timeout_s=option("float", 2.0),
         statement_timeout_s=option("float", 1800.0),
-        duties=names(choices=DUTIES),
+        duties=strings(choices=DUTIES),
         thresholds=option("dict", {}),
         repack=option("bool", False),
-        extensions=names(),
-        create_indexes=names(),
-        drop_indexes=names(),
+        extensions=strings(),
+        create_indexes=strings(),
+        drop_indexes=strings(),
         terminate=option(
             "dict",
             {},
             options=dict(
                 idle_in_transaction_s=option("float", 0.0),
                 query_s=option("float", 0.0),
-                allow_users=names(),
-                never_users=names(),
-                never_applications=names(["pg_dump", "pg_dumpall", "pg_restore"]),
+                allow_users=strings(),
+                never_users=strings(),
+                never_applications=strings(["pg_dump", "pg_dumpall", "pg_restore"]),
                 grace_s=option("float", 5.0),
             ),
         ),

@@ -94,7 +94,7 @@ options:
       p99_floor_us:
         description: Microseconds by which it may grow in any case.
         type: float
-        default: 100.0
+        default: 25.0
       min_calls:
         description: Calls in half of the time that it takes to be judged.
         type: int
@@ -226,7 +226,7 @@ def gate_option():
             observe_s=option("float", 30.0),
             settle_s=option("float", 2.0),
             p99_ratio=option("float", 1.5),
-            p99_floor_us=option("float", 100.0),
+            p99_floor_us=option("float", 25.0),
             min_calls=option("int", 1000),
             ops_ratio=option("float", 0.7),
             min_ops_s=option("float", 100.0),
