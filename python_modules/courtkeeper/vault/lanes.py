@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from courtkeeper.vault.destinations.base import Destination, DestinationError, Upload
 
 # What may wait for one destination. The chunks are shared: two that are as fast cost no more than one.
-_WAITING_BYTES = 8 << 20
+_WAITING_BYTES = 4 << 20
 # A destination that took nothing for so long while its data are complete is not waited for any more.
 _STALLED_S = 600.0
 

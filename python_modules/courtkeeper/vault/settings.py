@@ -243,7 +243,7 @@ def _check_destination(key: str, entry: DestinationSettings) -> None:
         raise ConfigurationError(f"{key}.access_key and {key}.secret_key belong together: give both or none")
     if entry.ca_file and not Path(entry.ca_file).is_file():
         raise ConfigurationError(f"{key}.ca_file {entry.ca_file} is not there: mend its path")
-    within(f"{key}.part_mb", entry.part_mb, 5, 64)
+    within(f"{key}.part_mb", entry.part_mb, 5, 24)
     within(f"{key}.timeout_s", entry.timeout_s, 0.1, 3600)
     within(f"{key}.attempts", entry.attempts, 1, 20)
 

@@ -136,3 +136,26 @@ def test_what_cannot_be_read_ends_the_backup_of_its_source(
     with pytest.raises(CourtkeeperError, match=r"nginx\.conf cannot be read"):
         backup(one.settings)
     assert one.files("local") == []
+
+
+def test_a_volume_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine is a fake one: what it is asked and what it says is all that is used of it."""
+    data = tmp_path / "volumes" / "grafana" / "_data"
+    data.mkdir(parents=True)
+    (data / "grafana.db").write_text("dashboards")
+    fake_docker = tmp_path / "bin" / "docker"
+    fake_docker.parent.mkdir()
+    fake_docker.write_text(
+        f'#!/bin/sh\n[ "$6" = grafana ] || {{ echo "no such volume" >&2; exit 1; }}\necho {data}\n'
+    )
+    fake_docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake_docker.parent}:{os.environ['PATH']}")
+    told = {"name": "volumes", "kind": "files", "volumes": ["grafana"]}
+    one = vault(tmp_path, [told])
+    backup(one.settings)
+    (taken,) = one.catalog().backups
+    assert taken.manifest.parts[0].roots == [str(data)]
+    assert b"dashboards" in tar_of(one)
+    one.told["sources"] = [{**told, "volumes": ["nothing"]}]
+    with pytest.raises(CourtkeeperError, match="no volume 'nothing'"):
+        backup(one.settings)

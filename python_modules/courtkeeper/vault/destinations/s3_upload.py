@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from courtkeeper.vault.destinations.base import DestinationError
+from courtkeeper.vault.destinations.s3_body import Body
 
 if TYPE_CHECKING:
     from courtkeeper.vault.destinations.s3 import S3Destination
@@ -17,8 +16,11 @@ if TYPE_CHECKING:
 # S3's own limit (Amazon S3 user guide, "Multipart upload limits"); what is planned stays below it.
 _MOST_PARTS = 10_000
 _PLANNED_PARTS = 9_000
-_LARGEST_PART = 64 << 20
-_AT_ONCE = 2
+# What is in memory is the same at any size: of parts that are larger, one is on its way at a time.
+_LARGEST_PART = 24 << 20
+_TWO_AT_ONCE = 12 << 20
+# An expected size may be wrong, or unknown: the second half of the parts is large in any case.
+_LARGE_AFTER = 5_000
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
@@ -32,7 +34,8 @@ class ObjectUpload:
         self._place = {"Bucket": settings.bucket, "Key": destination.path(key)}
         self._kind = _kind_of_storage(settings.storage_class, settings.server_side_encryption)
         self._checked = "kms" not in settings.server_side_encryption  # whose ETags are no MD5
-        self._gathered = bytearray()
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
         self._sent: list[Future[str]] = []
         self._upload_id = ""
         self._size = 0
@@ -40,23 +43,21 @@ class ObjectUpload:
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes; send a part when there is one, and wait while two are on their way."""
-        view = memoryview(chunk)
-        while view:
-            taken = view[: self._part_bytes - len(self._gathered)]
-            self._gathered += taken
-            view = view[len(taken) :]
-            if len(self._gathered) >= self._part_bytes:
-                self._send()
+        self._gathered.append(chunk)
+        self._gathered_bytes += len(chunk)
+        if len(self._sent) == _LARGE_AFTER:
+            self._part_bytes = _LARGEST_PART
+        if self._gathered_bytes >= self._part_bytes:
+            self._send()
 
     def commit(self) -> None:
         """Put the object together, and see that it is as large as what was sent."""
         destination = self._destination
         if not self._upload_id:
-            body = bytes(self._gathered)
-            self._size = len(body)
+            body = self._taken()
             with destination.explained():
                 answer = destination.client.put_object(
-                    **self._place, **self._kind, Body=body, ContentMD5=_content_md5(body)
+                    **self._place, **self._kind, Body=body, ContentMD5=body.content_md5
                 )
             self._require_same(str(answer["ETag"]), body)
         else:
@@ -92,39 +93,43 @@ class ObjectUpload:
         if len(self._sent) >= _MOST_PARTS:
             raise DestinationError(
                 f"destination {self._destination.name}: {self._key} needs more than {_MOST_PARTS} parts: "
-                "raise part_mb, or back up fewer things in one source"
+                "back up fewer things in one source"
             )
-        body = bytes(self._gathered)
-        self._gathered.clear()
-        self._size += len(body)
-        if len(self._sent) >= _AT_ONCE:
-            self._sent[-_AT_ONCE].result()
+        at_once = 2 if self._part_bytes <= _TWO_AT_ONCE else 1
+        if len(self._sent) >= at_once:
+            self._sent[-at_once].result()
+        body = self._taken()
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="vault part")
+            self._pool = ThreadPoolExecutor(2, thread_name_prefix="vault part")
         self._sent.append(self._pool.submit(self._sent_part, len(self._sent) + 1, body))
+
+    def _taken(self) -> Body:
+        body = Body(self._gathered)
+        self._size += len(body)
+        self._gathered, self._gathered_bytes = [], 0
+        return body
 
     def _begun(self) -> None:
         with self._destination.explained():
             answer = self._destination.client.create_multipart_upload(**self._place, **self._kind)
         self._upload_id = str(answer["UploadId"])
 
-    def _sent_part(self, number: int, body: bytes) -> str:
+    def _sent_part(self, number: int, body: Body) -> str:
         with self._destination.explained():
             answer: dict[str, Any] = self._destination.client.upload_part(
                 **self._place,
                 UploadId=self._upload_id,
                 PartNumber=number,
                 Body=body,
-                ContentMD5=_content_md5(body),
+                ContentMD5=body.content_md5,
             )
         etag = str(answer["ETag"])
         self._require_same(etag, body)
         return etag
 
-    def _require_same(self, etag: str, body: bytes) -> None:
+    def _require_same(self, etag: str, body: Body) -> None:
         plain = etag.strip('"')
-        expected = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        if self._checked and _MD5.fullmatch(plain) and plain != expected:
+        if self._checked and _MD5.fullmatch(plain) and plain != body.md5:
             raise self._damaged(f"a part of {self._key} arrived as something else")
 
     def _undone(self) -> None:
@@ -139,10 +144,6 @@ class ObjectUpload:
     def _close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _content_md5(body: bytes) -> str:
-    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
 def _kind_of_storage(storage_class: str, encryption: str) -> dict[str, str]:

@@ -224,6 +224,8 @@ def _snapshot(connection: Connection) -> Iterator[str]:
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    # One process counts beside the one that dumps: more would only take the CPU from it, and from others.
+    connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
     row = connection.execute("SELECT pg_export_snapshot()").fetchone()
     yield str((row or ("",))[0])
     connection.rollback()
