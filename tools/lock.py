@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "requirements"
 # The extras in each lock. hosts is a superset of dev and dev of demo with the very same pins, so one venv
-# serves them all; agent is the part of demo that goes to a host, certbot what it gets in a venv of its own.
+# serves them all; agent is the part of dev that goes to a host, certbot what it gets in a venv of its own.
 EXTRAS = {
     "demo": ("driver", "embedded"),
     "dev": ("dev",),
@@ -29,7 +29,7 @@ EXTRAS = {
     "agent": ("agent",),
     "certbot": ("certbot",),
 }
-PINNED_BY = {"dev": "demo", "hosts": "dev", "agent": "demo", "certbot": "hosts"}
+PINNED_BY = {"dev": "demo", "hosts": "dev", "agent": "dev", "certbot": "hosts"}
 # What goes to a host is a set of wheels: nothing is built there, and certbot does not need the library.
 WITHOUT_BACKEND = {"agent", "certbot"}
 WITHOUT_LIBRARY = {"certbot"}

@@ -88,6 +88,19 @@ def worst(findings: Iterable[Finding]) -> Status:
     return max((f.status for f in findings), key=lambda status: status.severity, default=Status.OK)
 
 
+def counted(findings: Iterable[Finding]) -> str:
+    """Return how many there are of each kind: `1 critical, 2 to look at, 40 good`; empty for none."""
+    statuses = [finding.status for finding in findings]
+    words = (
+        (Status.CRIT, "critical"),
+        (Status.WARN, "to look at"),
+        (Status.UNKNOWN, "unknown"),
+        (Status.SKIPPED, "not done"),
+        (Status.OK, "good"),
+    )
+    return ", ".join(f"{number} {word}" for status, word in words if (number := statuses.count(status)))
+
+
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
     """Return `findings` with the worst first, then by id and subject."""
     return sorted(findings, key=lambda f: (-f.status.severity, f.id, f.subject))

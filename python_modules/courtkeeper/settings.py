@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +42,29 @@ def within(name: str, value: float, least: float, most: float) -> None:
 
 def _plain(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def known(what: str, given: Iterable[str], names: Iterable[str]) -> None:
+    """Raise ConfigurationError, with the nearest right name, where one of `given` is not in `names`."""
+    right = list(names)
+    for name in given:
+        if name not in right:
+            near = get_close_matches(name, right, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(right) or 'none'}"
+            raise ConfigurationError(f"there is no {what} {name!r}: {hint}")
+
+
+def limit_from(name: str, value: object) -> float:
+    """Return the limit of a check as a number. Raises ConfigurationError for what is none, or below 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ConfigurationError(f"the threshold {name} is {value!r}: give a number")
+    try:
+        number = float(value)
+    except ValueError:
+        raise ConfigurationError(f"the threshold {name} is {value!r}: give a number") from None
+    if not 0 <= number < float("inf"):
+        raise ConfigurationError(f"the threshold {name} is {value!r}: give a number from 0 on")
+    return number
 
 
 def usable_directory(name: str, directory: str) -> None:

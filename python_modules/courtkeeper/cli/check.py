@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -20,11 +21,6 @@ _LINE_EVERY_S = 5.0
 _CORRUPTION_BUDGET_S = 60.0
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-
-
-@app.callback()
-def _domains() -> None:
-    """Hold the domains as commands, also while there is but one."""
 
 
 @app.command("postgres")
@@ -94,6 +90,96 @@ def postgres(
     try:
         with _progress(silent=as_json) as progress:
             result = integrity(database, checks, settings, progress=progress)
+    except CourtkeeperError as error:
+        _show_partial(error, as_json=as_json, show_all=show_all)
+    else:
+        _show(result, as_json=as_json, show_all=show_all)
+        sys.exit(common.CRITICAL if worst(result.findings) is Status.CRIT else 0)
+
+
+@app.command("backups")
+def backups(
+    vault: Annotated[
+        str,
+        typer.Option(
+            "--vault",
+            metavar="FILE",
+            help="The vault's settings. Else $COURTKEEPER_VAULT, the checkout's var/vault/vault.json, "
+            "/etc/courtkeeper/vault.json.",
+        ),
+    ] = "",
+    show_all: Annotated[bool, typer.Option("--all", help="Show the good findings too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result and nothing else.")] = False,
+) -> None:
+    """Check the backups of a vault and the places where they lie. Nothing is read whole, nothing changed.
+
+    Exit code 0: nothing critical. 2: wrong usage. 3: critical findings, such as a missing backup.
+    """
+    from datetime import UTC, datetime
+
+    from courtkeeper.cli.vault import settings_of
+    from courtkeeper.vault.check import check
+    from courtkeeper.vault.policy import policy_from
+
+    settings = settings_of(vault)
+    policy = policy_from(settings.policy)
+    with _progress(silent=as_json) as progress:
+        result = check(settings, policy, now=datetime.now(UTC), progress=progress)
+    _show(result, as_json=as_json, show_all=show_all)
+    sys.exit(common.CRITICAL if worst(result.findings) is Status.CRIT else 0)
+
+
+@app.command("redis")
+def redis(
+    url: Annotated[
+        str,
+        typer.Option(
+            "--url",
+            help="The server, as redis://user@host:6379/0, rediss://… (TLS) or unix:///path/to/socket. "
+            "REDISCLI_AUTH holds the password.",
+        ),
+    ] = "redis://127.0.0.1:6379/0",
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="Only this group of checks. May be repeated.")
+    ] = None,
+    check: Annotated[
+        list[str] | None, typer.Option("--check", help="This check, as memory.use. May be repeated.")
+    ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option("--threshold", metavar="CHECK.LIMIT=VALUE", help="As memory.use.warn=70."),
+    ] = None,
+    keys: Annotated[
+        int | None, typer.Option("--keys", help="So many keys at most are looked at, of all databases.")
+    ] = None,
+    keys_budget: Annotated[
+        float | None, typer.Option("--keys-budget", metavar="SECONDS", help="Time to look at keys.")
+    ] = None,
+    show_all: Annotated[bool, typer.Option("--all", help="Show the good findings too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result and nothing else.")] = False,
+) -> None:
+    """Check a Redis or Valkey server: a node of a cluster, or a Sentinel, for itself. Nothing is changed.
+
+    Exit code 0: nothing critical. 1: the server was lost. 2: wrong usage. 3: critical findings.
+    """
+    from courtkeeper.redis.check import check as check_server
+    from courtkeeper.redis.keyspace import SampleSettings
+    from courtkeeper.redis.rule import choose
+    from courtkeeper.redis.server import server_from_url
+    from courtkeeper.settings import converted
+
+    server = server_from_url(url)
+    if server.password and server.password != os.environ.get("REDISCLI_AUTH"):
+        sys.stderr.write(
+            "courtkeeper: the URL holds a password, which others can read in the list of processes: "
+            "use REDISCLI_AUTH\n"
+        )
+    rules = choose(group or [], check or [], _thresholds(threshold or []))
+    told = {"keys": keys, "budget_s": keys_budget}
+    sample = converted({name: value for name, value in told.items() if value is not None}, SampleSettings)
+    try:
+        with _progress(silent=as_json) as progress:
+            result = check_server(server, rules, sample, progress=progress)
     except CourtkeeperError as error:
         _show_partial(error, as_json=as_json, show_all=show_all)
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
@@ -19,6 +18,7 @@ from courtkeeper.findings import ConfigurationError, Finding, Status
 from courtkeeper.postgres.query import structs, with_parameters
 from courtkeeper.postgres.server import GUARDED, Server
 from courtkeeper.postgres.settings import IntegritySettings
+from courtkeeper.settings import known, limit_from
 
 GROUPS = (
     "structure",
@@ -243,42 +243,20 @@ def choose(
     `thresholds` maps the name of a check (`capacity.sequence`) to its limits. Raises ConfigurationError,
     with the nearest right name, for a group, check, limit or value that cannot be.
     """
-    known = registry()
-    _known("group", groups, GROUPS)
-    _known("check", names, known)
+    registered = registry()
+    known("group", groups, GROUPS)
+    known("check", names, registered)
     thresholds = thresholds or {}
-    _known("check", thresholds, known)
+    known("check", thresholds, registered)
     chosen = []
-    for full, (group, name, kind) in known.items():
+    for full, (group, name, kind) in registered.items():
         told = thresholds.get(full, {})
         if not isinstance(told, Mapping):
             raise ConfigurationError(
                 f"the thresholds of {full} are {told!r}: give names and numbers, such as {{warn: 75}}"
             )
-        _known(f"threshold of {full}", told, kind.limits)
-        limits = {key: _number(f"{full}.{key}", value) for key, value in told.items()}
+        known(f"threshold of {full}", told, kind.limits)
+        limits = {key: limit_from(f"{full}.{key}", value) for key, value in told.items()}
         if not (groups or names) or group in groups or full in names:
             chosen.append(kind(group, name, limits))
     return chosen
-
-
-def _known(
-    what: str, given: Sequence[str] | Mapping[str, Any], known: Sequence[str] | Mapping[str, Any]
-) -> None:
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, list(known), 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
-            raise ConfigurationError(f"there is no {what} {name!r}: {hint}")
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ConfigurationError(f"the threshold {name} is {value!r}: give a number")
-    try:
-        number = float(value)
-    except ValueError:
-        raise ConfigurationError(f"the threshold {name} is {value!r}: give a number") from None
-    if not 0 <= number < float("inf"):
-        raise ConfigurationError(f"the threshold {name} is {value!r}: give a number from 0 on")
-    return number

@@ -11,7 +11,7 @@ from psycopg import errors
 
 from courtkeeper import database
 from courtkeeper.database import DatabaseSettings
-from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_severity
+from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_severity, counted
 from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.check import Check, Context
 from courtkeeper.postgres.refusal import why_lost, words
@@ -146,16 +146,4 @@ def _sorted(result: Result) -> Result:
 
 def sentence(server: Server, findings: Sequence[Finding]) -> str:
     """Return one sentence on all findings."""
-    count = {status: sum(finding.status is status for finding in findings) for status in Status}
-    parts = [
-        f"{number} {word}"
-        for status, word in (
-            (Status.CRIT, "critical"),
-            (Status.WARN, "to look at"),
-            (Status.UNKNOWN, "unknown"),
-            (Status.SKIPPED, "not done"),
-            (Status.OK, "good"),
-        )
-        if (number := count[status])
-    ]
-    return f"{server.database} on Postgres {server.version}: {', '.join(parts) or 'nothing was asked'}."
+    return f"{server.database} on Postgres {server.version}: {counted(findings) or 'nothing was asked'}."

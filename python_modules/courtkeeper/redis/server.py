@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,6 +21,9 @@ from courtkeeper.findings import ConfigurationError, CourtkeeperError
 from courtkeeper.settings import converted, within
 
 Client = redis.Redis
+Command = tuple[str | bytes | int, ...]
+# What the client's parser raises where something else than a Redis answers.
+_UNREADABLE = (ValueError, TypeError, IndexError, AttributeError, RecursionError, OverflowError)
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,7 +98,7 @@ def _parts(url: str) -> dict[str, Any]:
     if parts.scheme == "unix" and path and not parts.netloc.rpartition("@")[2]:
         place = {"socket": path}
     elif parts.scheme in ("redis", "rediss"):
-        place = {"host": parts.hostname or "127.0.0.1", "port": parts.port or 6379}
+        place = {"host": parts.hostname or "127.0.0.1", "port": 6379 if parts.port is None else parts.port}
         place |= {"database": int(path.strip("/") or 0), "tls": parts.scheme == "rediss"}
     if not place or parts.fragment or more.keys() & {"password", "user", *place}:
         raise ValueError(parts.scheme)
@@ -110,23 +114,43 @@ def connect(settings: ServerSettings, *, purpose: str) -> Client:
     the server cannot be reached.
     """
     with explained(settings):
-        client = _client(settings, purpose)
-        client.ping()
+        try:
+            client = _client(settings)
+        except _UNREADABLE as error:
+            raise errors.InvalidResponse(f"a reply cannot be read: {type(error).__name__}") from error
+        # In a way of its own: the client fails where a user may not name its connection.
+        ping, _ = replies(client, [("PING",), ("CLIENT", "SETNAME", f"courtkeeper-{purpose}")])
+        # PING too is refused by a server that could not save its data: that one answers all the same.
+        alive = isinstance(ping, errors.NoPermissionError) or str(ping).startswith("MISCONF")
+        if isinstance(ping, errors.RedisError) and not alive:
+            raise ping
+        if not isinstance(ping, errors.RedisError) and ping != b"PONG":
+            raise errors.InvalidResponse(f"PING is answered by {type(ping).__name__}")
         return client
 
 
 @contextmanager
-def explained(settings: ServerSettings) -> Iterator[None]:
-    """Turn what the client raises into one sentence that names the server."""
+def explained(settings: ServerSettings, doing: str = "") -> Iterator[None]:
+    """Turn what the client raises into one sentence that names the server.
+
+    `doing` (`taking a snapshot`) is for a connection that stood: then the sentence says on what it was lost.
+    """
     try:
         yield
+    except (errors.ConnectionError, errors.TimeoutError) as error:
+        if doing and not isinstance(error, errors.AuthenticationError | errors.BusyLoadingError):
+            raise CourtkeeperError(
+                f"the connection to {settings.where} was lost while {doing}: see whether the server still "
+                f"runs, then try again ({_short(error)})"
+            ) from error
+        raise _problem(settings, error) from error
     except errors.RedisError as error:
         raise _problem(settings, error) from error
     except OSError as error:  # the files of TLS
         raise ConfigurationError(f"TLS to {settings.where} cannot be set up: {_short(error)}") from error
 
 
-def _client(settings: ServerSettings, purpose: str) -> Client:
+def _client(settings: ServerSettings) -> Client:
     place: dict[str, Any] = {"host": settings.host, "port": settings.port}
     if settings.socket:
         place = {"unix_socket_path": settings.socket}
@@ -144,7 +168,6 @@ def _client(settings: ServerSettings, purpose: str) -> Client:
         password=settings.password or None,
         socket_timeout=settings.timeout_s,
         socket_connect_timeout=settings.timeout_s,
-        client_name=f"courtkeeper-{purpose}",
         protocol=2,
         retry=Retry(NoBackoff(), 0),
         single_connection_client=True,
@@ -204,6 +227,12 @@ _REFUSALS: tuple[tuple[type[errors.RedisError], str, type[CourtkeeperError], str
         ConfigurationError,
         "the server {where} has no such database: mend its number ({text})",
     ),
+    (
+        errors.InvalidResponse,
+        "",
+        ConfigurationError,
+        "what answers at {where} is no Redis or Valkey: mend its address ({text})",
+    ),
     (errors.ResponseError, "", CourtkeeperError, "the server {where} refuses a command: {text}"),
 )
 
@@ -227,3 +256,96 @@ def _unreachable(settings: ServerSettings, error: errors.RedisError) -> Courtkee
 
 def _short(error: BaseException) -> str:
     return " ".join(str(error).split())[:160]
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of one server. `kind` is `redis` or `valkey`, `mode` `standalone`, `cluster` or `sentinel`.
+
+    `version` is the product's own, `api` the version of Redis whose commands it has (the same for Redis).
+    `config_file` is empty where it was started without one, so that CONFIG REWRITE cannot be.
+    """
+
+    kind: str
+    version: tuple[int, int, int]
+    api: tuple[int, int, int]
+    mode: str
+    role: str
+    config_file: str
+    run_id: str
+    uptime_s: int
+    loading: bool
+
+    @property
+    def title(self) -> str:
+        """`Valkey 9.1.0`, for messages."""
+        return f"{self.kind.capitalize()} {'.'.join(map(str, self.version))}"
+
+
+def facts(info: Mapping[str, str]) -> Server:
+    """Return what INFO says of a server. What it leaves out is empty or 0; nothing is raised."""
+    api = _version(info.get("redis_version", ""))
+    kind = "valkey" if "valkey_version" in info or info.get("server_name") == "valkey" else "redis"
+    role = info.get("role", "")
+    return Server(
+        kind=kind,
+        version=_version(info.get("valkey_version", "")) if kind == "valkey" else api,
+        api=api,
+        mode=info.get("server_mode", info.get("redis_mode", "")),
+        role="replica" if role == "slave" else role,
+        config_file=info.get("config_file", ""),
+        run_id=info.get("run_id", ""),
+        uptime_s=_whole(info.get("uptime_in_seconds", "")),
+        loading=info.get("loading", "0") != "0",
+    )
+
+
+def look(client: Client) -> Server:
+    """Ask the server what it is. Raises redis' errors; see `explained`."""
+    (reply,) = replies(client, [("INFO",)])
+    if isinstance(reply, errors.RedisError):
+        raise reply
+    return facts(parse_info(reply))
+
+
+def parse_info(reply: object) -> dict[str, str]:
+    """Return the fields of INFO, in all its sections, as they are; lines that are none are left out."""
+    text = reply.decode(errors="replace") if isinstance(reply, bytes) else ""
+    pairs = (line.partition(":") for line in text.split("\n") if not line.startswith("#"))
+    return {name: value.strip() for name, colon, value in pairs if colon}
+
+
+def replies(client: Client, commands: Sequence[Command]) -> list[Any]:
+    """Send `commands` in one go and return their replies as the server gives them: bytes, numbers, lists.
+
+    A refusal stands in its command's place as a ResponseError. Neither parsed nor tried again, which costs
+    a third of a pipeline of the client. Keep `commands` short: the server does them without a pause.
+    Raises redis' ConnectionError or TimeoutError where the server is lost.
+    """
+    connection: Any = client.connection
+    if connection is None:
+        raise errors.ConnectionError("the connection is closed")
+    try:
+        connection.send_packed_command(connection.pack_commands(commands))
+        return [_reply(connection) for _ in commands]
+    except BaseException:
+        connection.disconnect()  # what is still to come would be taken for the answer to something else
+        raise
+
+
+def _reply(connection: Any) -> Any:  # noqa: ANN401 - as the server answers
+    try:
+        return connection.read_response()
+    except errors.ResponseError as error:
+        return error
+    except _UNREADABLE as error:
+        raise errors.InvalidResponse(f"a reply cannot be read: {type(error).__name__}") from error
+
+
+def _version(text: str) -> tuple[int, int, int]:
+    numbers = [_whole(part) for part in text.split(".")[:3]] + [0, 0, 0]
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _whole(text: str) -> int:
+    digits = re.match(r"[0-9]{1,18}", text)
+    return int(digits[0]) if digits else 0

@@ -17,8 +17,8 @@ import pytest
 import redis
 
 from courtkeeper.platform.api.app import build
+from courtkeeper.platform.api.cache import COUNTERS, Outcome, game_key
 from courtkeeper.platform.api.cache import Cache as ApiCache
-from courtkeeper.platform.api.cache import Outcome, game_key
 from courtkeeper.platform.api.config import ApiConfig, Cache, Database
 from support import postgres as bare
 from support import valkey as bare_valkey
@@ -222,7 +222,7 @@ class TestCaching:
         first, second, metrics = with_api(config, ask)
         assert first == second
         assert (counted(metrics, "miss"), counted(metrics, "hit")) == (1, 1)
-        assert list(cache.scan_iter()) == [f"api:game:{GAME}:game".encode()]
+        assert list(cache.scan_iter("api:game*")) == [f"api:game:{GAME}:game".encode()]
         assert 0 < cache.ttl(f"api:game:{GAME}:game") <= config.cache_ttl_s
 
     def test_the_keys_are_those_of_the_contract(self, config: ApiConfig, cache: redis.Redis) -> None:
@@ -236,9 +236,34 @@ class TestCaching:
                 assert (await client.get(path)).status_code == 200
 
         with_api(config, ask)
-        assert sorted(key.decode() for key in cache.scan_iter()) == [
+        assert sorted(key.decode() for key in cache.scan_iter("api:game*")) == [
             f"api:game:{GAME}:box", f"api:game:{GAME}:events", f"api:game:{GAME}:game", f"api:games:{DAY}"
         ]  # fmt: skip
+
+    def test_hits_and_misses_are_counted_by_pattern(self, config: ApiConfig, cache: redis.Redis) -> None:
+        async def ask(client: httpx.AsyncClient) -> None:
+            for path in (f"/games/{GAME}", f"/games/{GAME}", f"/games?date={DAY}", "/games/0022509999"):
+                await client.get(path)
+
+        for _ in range(2):  # an API that starts anew counts on
+            with_api(config, ask)
+        assert cache.hgetall(COUNTERS) == {
+            b"hit:api:game:*:game": b"3",
+            b"miss:api:game:*:game": b"1",
+            b"hit:api:games:*": b"1",
+            b"miss:api:games:*": b"1",
+        }
+        assert cache.ttl(COUNTERS) == -1
+
+    def test_counts_are_written_while_it_serves(self, config: ApiConfig, cache: redis.Redis) -> None:
+        async def ask(client: httpx.AsyncClient) -> None:
+            await client.get(f"/games/{GAME}")
+            deadline = time.monotonic() + 10
+            while not cache.hget(COUNTERS, "miss:api:game:*:game"):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)
+
+        with_api(config, ask)
 
     def test_an_invalidation_is_seen_at_once(
         self, config: ApiConfig, cache: redis.Redis, database_dsn: str

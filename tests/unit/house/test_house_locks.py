@@ -78,10 +78,10 @@ def test_one_venv_serves_both(root: Path) -> None:
     assert dev.items() <= pins(root / "requirements/hosts.lock").items()
 
 
-def test_a_host_gets_the_pins_of_the_demo(root: Path) -> None:
-    demo, agent = pins(root / "requirements/demo.lock"), pins(root / "requirements/agent.lock")
-    assert agent.keys() - demo.keys() == {"pip"}
-    assert {name: pin for name, pin in agent.items() if name != "pip"}.items() <= demo.items()
+def test_a_host_gets_the_pins_of_the_tests(root: Path) -> None:
+    dev, agent = pins(root / "requirements/dev.lock"), pins(root / "requirements/agent.lock")
+    assert agent.keys() - dev.keys() == {"pip"}
+    assert {name: pin for name, pin in agent.items() if name != "pip"}.items() <= dev.items()
 
 
 def test_the_demo_needs_no_development_tools(root: Path) -> None:

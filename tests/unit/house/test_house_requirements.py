@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 # What a part may use beyond the base dependencies. A part not named here runs on a bare host.
-EXTRAS = {"platform": ["embedded"], "report": ["driver"], "runner": ["driver"], "wheelhouse": ["driver"]}
+EXTRAS = {
+    "platform": ["embedded"],
+    "report": ["driver"],
+    "runner": ["driver"],
+    "vault": ["s3"],
+    "wheelhouse": ["driver"],
+}
 
 
 def normal(requirement: str) -> str:

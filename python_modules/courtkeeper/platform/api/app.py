@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import date
 
 import msgspec
@@ -81,9 +82,13 @@ class Api:
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:  # noqa: ARG002
         """Hold the connections while the application runs."""
         await self.database.open()
+        counting = asyncio.create_task(self.cache.keep_counting())
         try:
             yield
         finally:
+            counting.cancel()
+            with suppress(asyncio.CancelledError):
+                await counting
             await self.cache.close()
             await self.database.close()
 

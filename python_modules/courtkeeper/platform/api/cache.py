@@ -2,11 +2,16 @@
 
 Who invalidates increments the generation, then unlinks the keys. Who fills WATCHes the generation before it
 reads the database and stores in a MULTI, which Redis refuses if the generation was touched in between.
+
+Hits and misses are counted by pattern of key, here in the process and every second in the hash COUNTERS, so
+that they outlive the process and are those of all.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import NamedTuple
@@ -14,12 +19,15 @@ from typing import NamedTuple
 from redis import asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import RedisError, ResponseError, WatchError
 
 from courtkeeper.platform.api.config import Cache as Settings
 
 # A cache that does not answer is left alone for a moment, so that not every request waits for it.
 _REST_S = 1.0
+# What has been asked of each pattern of keys: fields `hit:<pattern>` and `miss:<pattern>`.
+COUNTERS = "api:cache:counters"
+_COUNT_EVERY_S = 1.0
 # What an unreachable cache raises; timeouts of the event loop included.
 UNAVAILABLE = (RedisError, OSError, TimeoutError)
 
@@ -34,20 +42,21 @@ class Outcome(StrEnum):
 
 
 class Key(NamedTuple):
-    """The key of a payload and that of the generation it belongs to."""
+    """The key of a payload, that of the generation it belongs to, and the pattern it is counted by."""
 
     payload: str
     generation: str
+    pattern: str
 
 
 def games_key(day: str) -> Key:
     """Return the keys of the games of a day (`YYYY-MM-DD`)."""
-    return Key(f"api:games:{day}", f"api:generation:{day}")
+    return Key(f"api:games:{day}", f"api:generation:{day}", "api:games:*")
 
 
 def game_key(game_id: str, what: str) -> Key:
     """Return the keys of `game`, `events` or `box` of a game."""
-    return Key(f"api:game:{game_id}:{what}", f"api:generation:{game_id}")
+    return Key(f"api:game:{game_id}:{what}", f"api:generation:{game_id}", f"api:game:*:{what}")
 
 
 class Cache:
@@ -59,6 +68,7 @@ class Cache:
         self._ttl_s = ttl_s
         self._monotonic = monotonic
         self._rest_until = 0.0
+        self._counts: Counter[str] = Counter()
         self.client = redis.Redis(
             host=settings.host,
             port=settings.port,
@@ -77,6 +87,14 @@ class Cache:
 
         What `read` returns is stored unless it is None. What `read` raises goes through.
         """
+        body, outcome = await self._fetch(key, read)
+        if body is not None and outcome is not Outcome.ERROR:  # what nobody can store is no miss
+            self._counts[f"{'hit' if outcome is Outcome.HIT else 'miss'}:{key.pattern}"] += 1
+        return body, outcome
+
+    async def _fetch(
+        self, key: Key, read: Callable[[], Awaitable[bytes | None]]
+    ) -> tuple[bytes | None, Outcome]:
         if self._monotonic() < self._rest_until:
             return await read(), Outcome.ERROR
         async with self.client.pipeline(transaction=True) as pipe:
@@ -107,8 +125,30 @@ class Cache:
         """Ask the least that proves that it answers. Raises `UNAVAILABLE`."""
         await self.client.ping()
 
+    async def keep_counting(self) -> None:
+        """Write the counts every second, until cancelled."""
+        while True:
+            await asyncio.sleep(_COUNT_EVERY_S)
+            await self.write_counts()
+
+    async def write_counts(self) -> None:
+        """Add what was counted since to the hash; what a cache that is down does not take is forgotten."""
+        counts, self._counts = self._counts, Counter()
+        if not counts or self._monotonic() < self._rest_until:
+            return
+        async with self.client.pipeline(transaction=True) as pipe:
+            for field, count in counts.items():
+                pipe.hincrby(COUNTERS, field, count)
+            try:
+                await pipe.execute()
+            except ResponseError:
+                return  # it answers, but does not take them: it is full, or something else has that name
+            except UNAVAILABLE:
+                self._rest()
+
     async def close(self) -> None:
-        """Close every connection."""
+        """Write the counts and close every connection."""
+        await self.write_counts()
         await self.client.aclose()
 
     def _rest(self) -> None:

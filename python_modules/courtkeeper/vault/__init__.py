@@ -1,0 +1,1 @@
+"""The vault: backups as plain standard files that anyone restores with age, zstd and pg_restore."""

@@ -1,0 +1,16 @@
+"""Servers of both kinds: a test that asks for `kind` runs on Valkey and, where it is installed, on Redis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.redis import KINDS, program
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """`valkey` or `redis`."""
+    program(request.param, tmp_path)
+    return str(request.param)
