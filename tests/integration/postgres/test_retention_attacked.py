@@ -179,7 +179,7 @@ class TestPartitions:
     ) -> None:
         """Marked, and detached by a person who wants to keep it, it would be dropped by the next run."""
         with another(events) as holder:
-            holder.execute("LOCK TABLE events IN SHARE UPDATE EXCLUSIVE MODE")
+            holder.execute("LOCK TABLE ONLY events IN SHARE UPDATE EXCLUSIVE MODE")
             done = run(dsn, DROP)
         assert only(done.findings).status is Status.SKIPPED
         assert self.comment(events) == ("of January",)
