@@ -36,8 +36,7 @@ def test_replicas_are_changed_first_and_those_of_replicas_before_them(
     tmp_path: Path, kind: str, state: Path
 ) -> None:
     with server(tmp_path, kind) as first, replica(tmp_path, first, name="second") as second:
-        chained = {"replicaof": f"{second.host} {second.port}"}
-        with replica(tmp_path, first, chained, name="third") as third:
+        with replica(tmp_path, second, name="third") as third:
             shown = tuned(first, state, parameters=WISH, check_mode=True)
             result = tuned(first, state, parameters=WISH)
             assert order(result) == [third.port, second.port, first.port]
