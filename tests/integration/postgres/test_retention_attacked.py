@@ -18,6 +18,8 @@ from support.postgres import Server
 from support.retention import EVENTS, TICKETS, content, rule, run
 from support.upkeep import another
 
+pytestmark = pytest.mark.slow
+
 Admin = psycopg.Connection[Any]
 DROP = rule("events", "happened_at", 100, to="drop_partitions", archive_table="events")
 

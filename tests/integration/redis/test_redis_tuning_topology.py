@@ -15,6 +15,8 @@ from courtkeeper.redis.tuning.change import Tools
 from support.redis import Server, cluster, replica, server, wait_for
 from support.tuning import found, left_behind, load, tuned, values
 
+pytestmark = pytest.mark.slow
+
 WISH = {"hz": 50}
 
 
