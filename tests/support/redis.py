@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -215,7 +216,14 @@ def replica(
         directory, master.kind, lines | dict(configuration or {}), name=name, password=master.password
     ) as made:
         wait_for(lambda: made.client().info("replication")["master_link_status"] == "up")
+        # The master's own view is later by an acknowledgement.
+        wait_for(lambda: (made.port, "online") in _replicas(master))
         yield made
+
+
+def _replicas(master: Server) -> set[tuple[int, str]]:
+    told = master.client().info("replication")
+    return {(each["port"], each["state"]) for name, each in told.items() if re.fullmatch(r"slave\d+", name)}
 
 
 @contextmanager

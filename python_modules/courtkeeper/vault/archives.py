@@ -23,6 +23,7 @@ _LIST_S = 300.0
 _RDB = (b"REDIS", b"VALKEY")
 _RDB_EOF = 0xFF
 _RDB_CHECKSUM = 8
+_GLOBALS_BEGIN = b"--\n-- PostgreSQL database cluster dump\n"
 _GLOBALS_END = b"PostgreSQL database cluster dump complete"
 
 
@@ -174,8 +175,10 @@ class _Ends:
 
     def finish(self) -> Listing:
         if self._part.kind == "pg_globals":
-            whole = _GLOBALS_END in self._end
-            return Listing(self._lines, "" if whole else "the globals do not end as pg_dumpall ends them")
+            whole = self._begin.startswith(_GLOBALS_BEGIN) and _GLOBALS_END in self._end
+            return Listing(
+                self._lines, "" if whole else "the globals do not begin and end as pg_dumpall writes them"
+            )
         if not self._begin.startswith(_RDB):
             return Listing(wrong="it does not begin as an RDB does")
         ended = len(self._end) > _RDB_CHECKSUM and self._end[-_RDB_CHECKSUM - 1] == _RDB_EOF

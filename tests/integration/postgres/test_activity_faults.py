@@ -14,6 +14,8 @@ from courtkeeper.findings import Status
 from support.clusters import Cluster
 from support.findings import is_bad, is_ok, only, within
 
+pytestmark = pytest.mark.slow
+
 Connection = psycopg.Connection[Any]
 # What a remedy does not end ends by itself: the client waits where no time limit of a test reaches.
 BOUNDED = "-c statement_timeout=30s"

@@ -21,6 +21,8 @@ from support.damage import file_of, flip, last_tuple, set_checksums, stopped
 from support.findings import only
 from support.postgres import Server, drop_database, fresh_database, postgres_server
 
+pytestmark = pytest.mark.slow
+
 CHECK = "corruption.amcheck"
 
 

@@ -17,6 +17,8 @@ from courtkeeper.postgres.settings import IntegritySettings, Rule
 from support.findings import apply, only
 from support.postgres import Server
 
+pytestmark = pytest.mark.slow
+
 Ruled = Callable[..., list[Finding]]
 
 

@@ -22,6 +22,8 @@ from support.platform import wait_until
 from support.postgres import Server, fresh_database, postgres_server
 from support.upkeep import WAITING
 
+pytestmark = pytest.mark.slow
+
 Admin = psycopg.Connection[Any]
 MARKS = (
     "CREATE TABLE marks (a int, b int); CREATE INDEX marks_a ON marks (a);"

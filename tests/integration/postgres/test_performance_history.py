@@ -15,6 +15,8 @@ from support.findings import only
 from support.performance import look, of
 from support.postgres import Server
 
+pytestmark = pytest.mark.slow
+
 TOLD = {"parts": ["statements"], "top": 100, "min_calls": 3}
 
 

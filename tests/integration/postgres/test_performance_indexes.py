@@ -14,6 +14,8 @@ from support.findings import apply, only
 from support.performance import look, of
 from support.postgres import Server, postgres_server
 
+pytestmark = pytest.mark.slow
+
 PARTS = ["statements", "indexes"]
 DEBIAN = sorted(
     path.parents[2] / path.parents[1].name

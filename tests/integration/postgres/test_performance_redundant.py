@@ -13,6 +13,8 @@ from support.findings import apply
 from support.performance import look
 from support.postgres import Server
 
+pytestmark = pytest.mark.slow
+
 PLAN = ["redundant_indexes"]
 
 

@@ -16,6 +16,8 @@ from support.performance import Killed, gone, look, of
 from support.platform import wait_until
 from support.postgres import Server, postgres_server
 
+pytestmark = pytest.mark.slow
+
 MACHINE: dict[str, Any] = {"parts": ["settings"], "memory_mb": 4096, "cpus": 2}
 
 

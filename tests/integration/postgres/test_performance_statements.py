@@ -12,6 +12,8 @@ from support.findings import only
 from support.performance import look, of
 from support.postgres import Server
 
+pytestmark = pytest.mark.slow
+
 STATEMENTS = ["statements"]
 
 

@@ -14,6 +14,8 @@ from support.findings import is_bad, is_ok, only, within
 from support.platform import wait_until
 from support.postgres import start
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:

@@ -18,6 +18,8 @@ from support.postgres import Server
 from support.retention import EVENTS, TICKETS, content, rule, run
 from support.upkeep import another
 
+pytestmark = pytest.mark.slow
+
 Admin = psycopg.Connection[Any]
 DROP = rule("events", "happened_at", 100, to="drop_partitions", archive_table="events")
 
@@ -179,7 +181,7 @@ class TestPartitions:
     ) -> None:
         """Marked, and detached by a person who wants to keep it, it would be dropped by the next run."""
         with another(events) as holder:
-            holder.execute("LOCK TABLE events IN SHARE UPDATE EXCLUSIVE MODE")
+            holder.execute("LOCK TABLE ONLY events IN SHARE UPDATE EXCLUSIVE MODE")
             done = run(dsn, DROP)
         assert only(done.findings).status is Status.SKIPPED
         assert self.comment(events) == ("of January",)

@@ -12,6 +12,8 @@ from support.findings import only
 from support.postgres import Server
 from support.retention import EVENTS, content, rule, run
 
+pytestmark = pytest.mark.slow
+
 Admin = psycopg.Connection[Any]
 DROP = rule("events", "happened_at", 60, to="drop_partitions")
 ARCHIVE = {**DROP, "archive_table": "events"}

@@ -16,6 +16,8 @@ from courtkeeper.postgres.settings import IntegritySettings
 from support.clusters import Cluster
 from support.findings import is_bad, is_ok, only, within
 
+pytestmark = pytest.mark.slow
+
 # What makes the fault, the check that has to find it, its subject, how bad it is, and words of the sentence.
 # The first thing that is made is removed in the end.
 FAULTS = {

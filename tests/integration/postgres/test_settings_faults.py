@@ -20,6 +20,8 @@ from support.damage import flip
 from support.findings import is_bad, is_ok, only, within
 from support.postgres import start
 
+pytestmark = pytest.mark.slow
+
 RELOAD = "SELECT pg_reload_conf();"
 
 

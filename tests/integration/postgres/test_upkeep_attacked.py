@@ -17,6 +17,8 @@ from support.findings import apply, only
 from support.platform import wait_until
 from support.upkeep import WAITING, Upkeep, another, invalid
 
+pytestmark = pytest.mark.slow
+
 Admin = psycopg.Connection[Any]
 ODD = '"odd %s ""q"'
 

@@ -21,6 +21,8 @@ from support.platform import wait_until
 from support.postgres import Server, fresh_database, postgres_server
 from support.upkeep import WAITING, Killed, Upkeep, another, invalid
 
+pytestmark = pytest.mark.slow
+
 Admin = psycopg.Connection[Any]
 
 

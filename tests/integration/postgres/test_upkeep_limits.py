@@ -16,6 +16,8 @@ from support.findings import only
 from support.platform import wait_until
 from support.upkeep import WAITING, Upkeep, another, invalid
 
+pytestmark = pytest.mark.slow
+
 Admin = psycopg.Connection[Any]
 
 

@@ -16,6 +16,8 @@ from support.findings import only
 from support.platform import wait_until
 from support.upkeep import Upkeep
 
+pytestmark = pytest.mark.slow
+
 Admin = psycopg.Connection[Any]
 STATE = "SELECT state FROM pg_stat_activity WHERE pid = %s AND clock_timestamp() - state_change > '0.5 s'"
 

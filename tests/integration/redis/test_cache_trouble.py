@@ -23,6 +23,8 @@ from support import cache
 from support.cache import EVENTS, count, declared, fill, keys, one, run
 from support.redis import Server, cluster, replica, server, wait_for
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).resolve().parents[2]
 SPIN = "local x = 0 for i = 1, ARGV[1] do x = x + i end return x"
 

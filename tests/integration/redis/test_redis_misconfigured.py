@@ -13,6 +13,8 @@ from courtkeeper.findings import Status
 from support.redis import WELL_KEPT, apply, replica, server, wait_for
 from support.redis_checks import bad, findings, mended, only
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_well_kept_server_has_nothing_to_mend(tmp_path: Path, kind: str) -> None:
     with server(tmp_path, kind, WELL_KEPT) as running:

@@ -24,6 +24,8 @@ from courtkeeper.redis.server import ServerSettings, connect
 from support.redis import WELL_KEPT, Server, cluster, server, wait_for
 from support.redis_checks import bad, findings, only
 
+pytestmark = pytest.mark.slow
+
 _PARTS = ("config|get", "latency|latest", "latency|histogram", "slowlog|get", "memory|stats", "memory|doctor")
 _PARTS_TOO = ("client|list", "acl|list", "acl|whoami", "info", "ping")
 

@@ -21,6 +21,8 @@ from support.certificates import DAY, make
 from support.redis import Server, replica, server
 from support.tuning import calls, digest, found, left_behind, load, told, tuned, values
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def running(tmp_path: Path, kind: str) -> Iterator[Server]:

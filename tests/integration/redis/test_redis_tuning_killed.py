@@ -15,6 +15,8 @@ import pytest
 from support.redis import Server, server
 from support.tuning import CALM, calls, digest, found, left_behind, tuned, values
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 WISH = {"maxmemory": "512mb", "save": "3600 1", "maxmemory-samples": 9}
 NAMES = tuple(WISH)

@@ -15,6 +15,8 @@ from courtkeeper.redis.tuning.change import Tools
 from support.redis import Server, cluster, replica, server, wait_for
 from support.tuning import found, left_behind, load, tuned, values
 
+pytestmark = pytest.mark.slow
+
 WISH = {"hz": 50}
 
 
@@ -35,17 +37,19 @@ def has(node: Server) -> str:
 def test_replicas_are_changed_first_and_those_of_replicas_before_them(
     tmp_path: Path, kind: str, state: Path
 ) -> None:
-    with server(tmp_path, kind) as first, replica(tmp_path, first, name="second") as second:
-        chained = {"replicaof": f"{second.host} {second.port}"}
-        with replica(tmp_path, first, chained, name="third") as third:
-            shown = tuned(first, state, parameters=WISH, check_mode=True)
-            result = tuned(first, state, parameters=WISH)
-            assert order(result) == [third.port, second.port, first.port]
-            assert len(shown.actions) == 6
-            assert [has(node) for node in (first, second, third)] == ["50"] * 3
-            again = tuned(first, state, parameters=WISH)
-            assert not again.changed
-            assert again.metrics["nodes"] == 3
+    with (
+        server(tmp_path, kind) as first,
+        replica(tmp_path, first, name="second") as second,
+        replica(tmp_path, second, name="third") as third,
+    ):
+        shown = tuned(first, state, parameters=WISH, check_mode=True)
+        result = tuned(first, state, parameters=WISH)
+        assert order(result) == [third.port, second.port, first.port]
+        assert len(shown.actions) == 6
+        assert [has(node) for node in (first, second, third)] == ["50"] * 3
+        again = tuned(first, state, parameters=WISH)
+        assert not again.changed
+        assert again.metrics["nodes"] == 3
 
 
 def test_the_first_node_that_is_the_worse_for_it_stops_the_rest(

@@ -15,6 +15,8 @@ from courtkeeper.findings import Status
 from support.redis import WELL_KEPT, Server, apply, server, wait_for
 from support.redis_checks import bad, mended, only
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def running(tmp_path: Path, kind: str) -> Iterator[Server]:

@@ -15,6 +15,8 @@ from courtkeeper.vault.backup import backup
 from support.postgres import Server, drop_database
 from support.vault import Vault, postgres_source, vault
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def filled(postgres: Server, database_dsn: str) -> str:

@@ -17,6 +17,8 @@ from courtkeeper.vault.backup import backup
 from support.valkey import Server, valkey_server
 from support.vault import vault
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:

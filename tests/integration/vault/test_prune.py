@@ -22,6 +22,8 @@ from support.backups import DAY, NOW, arrived, flip, hollow
 from support.killed import killed_at
 from support.vault import Vault, vault
 
+pytestmark = pytest.mark.slow
+
 TWO = VaultPolicy(retention=Policy(daily=2, weekly=0, monthly=0))
 
 

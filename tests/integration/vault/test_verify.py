@@ -22,6 +22,8 @@ from support.backups import DAY, NOW, flip, hollow, sealed
 from support.postgres import Server
 from support.vault import Vault, files_source, vault
 
+pytestmark = pytest.mark.slow
+
 SOURCE = {"name": "database", "kind": "postgres", "bin_directory": str(wheel_bin_dir())}
 HOUR = timedelta(hours=1)
 

@@ -23,6 +23,8 @@ from support.refusing import refusing
 from support.s3 import S3
 from support.vault import Vault, vault
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = itertools.count()
 HOUR = timedelta(hours=1)
 BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")

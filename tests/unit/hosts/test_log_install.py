@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result
-from courtkeeper.hosts import commands
+from courtkeeper.hosts import commands, files
 from courtkeeper.hosts.logs import install, rotation, state
 from support.killed import killed_at
 
@@ -227,14 +227,14 @@ def test_a_disk_that_fills_up_meanwhile_leaves_no_half_of_a_takeover(
 ) -> None:
     package = host.package(f"{host.logs}/app.log {{\n daily\n}}\n")
     monkeypatch.setattr("courtkeeper.hosts.logs.stanzas._refuse_odd_paths", lambda *_: None)
-    write = state.write
+    write = files.write
 
     def full(path: Path, *more: Any) -> None:
         if path == host.place.directory / "courtkeeper-app":
             raise OSError(28, "No space left on device")
         write(path, *more)
 
-    monkeypatch.setattr(state, "write", full)
+    monkeypatch.setattr(files, "write", full)
     with pytest.raises(CourtkeeperError, match=r"were put back: .*No space left"):
         host.run(host.app(replaces=str(package)))
     assert list(host.files()) == ["package"]

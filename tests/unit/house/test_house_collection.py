@@ -138,6 +138,35 @@ def test_playbooks_name_whom_they_are_for() -> None:
             assert "all" not in hosts, playbook.name
 
 
+# Whom a domain's playbooks are for; the last group of a pattern such as caches:&servers counts.
+GROUPS = {"hosts": "servers", "postgres": "databases", "redis": "caches", "nba": "platform"}
+
+
+@pytest.mark.parametrize("playbook", sorted(ROOT.glob("playbooks/*.yml")), ids=lambda path: path.stem)
+def test_a_playbook_is_for_the_group_of_its_domain(playbook: Path) -> None:
+    text = playbook.read_text()
+    tasks = "".join(
+        path.read_text()
+        for role in ROLES
+        if re.search(rf"courtkeeper\.ops\.{role.name}$", text, re.MULTILINE)
+        for path in (role / "tasks").glob("*.yml")
+    )
+    domains = {
+        domain
+        for module in MODULES
+        if f"courtkeeper.ops.{module.stem}:" in tasks
+        for domain in re.findall(r"^ +(?:from|import) courtkeeper\.(\w+)", module.read_text(), re.MULTILINE)
+    } & GROUPS.keys()
+    patterns = re.findall(r"^  hosts: (.+)$", text, re.MULTILINE)
+    ordered = "{{ hostvars.localhost.os_patching_order.hosts"  # the hosts of the play before
+    for pattern in (pattern for pattern in patterns if ordered not in pattern):
+        assert {pattern.rpartition(":&")[2]} == {GROUPS[domain] for domain in domains} or not domains
+
+
+def test_the_machine_of_the_embedded_platform_is_no_server() -> None:
+    assert "servers" not in (ROOT / "inventory/embedded/hosts.yml").read_text()
+
+
 @pytest.mark.skipif(not ROLES, reason="there is no role yet")
 def test_a_role_resolves_by_its_full_name_in_the_checkout(tmp_path: Path) -> None:
     roles = [{"role": f"courtkeeper.ops.{role.name}"} for role in ROLES]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from courtkeeper.findings import Finding, Status
@@ -18,6 +18,7 @@ HASH = "0" * 64
 
 @pytest.mark.parametrize("kind", ["tar", "redis_rdb", "pg_globals"])
 @given(chunks=st.lists(st.binary(max_size=2000), max_size=6))
+@example(chunks=[b"PostgreSQL database cluster dump complete"])
 @settings(deadline=None, max_examples=60)
 def test_any_bytes_are_listed_or_named(kind: Any, chunks: list[bytes]) -> None:
     part = Part(

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
-from courtkeeper.hosts import commands
+from courtkeeper.hosts import commands, files
 from courtkeeper.hosts.logs import config, paths, state
 from courtkeeper.hosts.logs.stanzas import HEADER, Stanza, render
 
@@ -190,7 +190,7 @@ def _apply(each: Operation) -> None:
     elif each.content is None:
         path.unlink(missing_ok=True)
     else:
-        state.write(path, each.content.encode("utf-8", "surrogateescape"), 0o644)
+        files.write(path, each.content.encode("utf-8", "surrogateescape"), 0o644)
 
 
 def _revert(each: Operation) -> None:
@@ -207,13 +207,13 @@ def install(operations: Sequence[Operation], after: state.State, place: Place) -
     pending = place.state / "pending.json"
     before = complaints(place.main)
     journal = Pending(list(operations), state.read(place.state))
-    state.write(pending, json.dumps(msgspec.to_builtins(journal)).encode())  # knows odd bytes
+    files.write(pending, json.dumps(msgspec.to_builtins(journal)).encode())  # knows odd bytes
     try:
         for each in operations:
             _apply(each)
         worse = [line for line in complaints(place.main) if line not in before]
         if not worse:
-            state.write(place.state / "state.json", msgspec.json.encode(after))
+            files.write(place.state / "state.json", msgspec.json.encode(after))
     except (OSError, CourtkeeperError) as error:
         take_back(place)
         raise CourtkeeperError(
@@ -243,7 +243,7 @@ def take_back(place: Place) -> None:
     if begun := interrupted(place):
         for each in begun.operations[::-1]:
             _revert(each)
-        state.write(place.state / "state.json", msgspec.json.encode(begun.known))
+        files.write(place.state / "state.json", msgspec.json.encode(begun.known))
         (place.state / "pending.json").unlink(missing_ok=True)
 
 

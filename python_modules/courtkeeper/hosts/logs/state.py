@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,24 +36,6 @@ def read(directory: Path = DIRECTORY) -> State:
         raise CourtkeeperError(
             f"{path} cannot be read ({error}): remove it and run log_rotation again."
         ) from None
-
-
-def write(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write `path` whole or not at all."""
-    fresh = path.with_name(f".{path.name}.new~")  # logrotate passes over this ending
-    with os.fdopen(
-        os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode), "wb"
-    ) as stream:
-        os.fchmod(stream.fileno(), mode)
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(path)
-    at = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(at)
-    finally:
-        os.close(at)
 
 
 @contextmanager

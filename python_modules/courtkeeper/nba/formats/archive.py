@@ -192,6 +192,7 @@ def parse(game_id: str, payload: bytes, log: SeasonLog, *, payloads: tuple[str, 
         raise PayloadError(f"{game_id}.csv holds no events")
     try:
         events = [_event(row, order, game) for order, row in enumerate(rows)]
+        people = _people(rows)
     except (TypeError, ValueError, OverflowError) as error:
         raise PayloadError(f"{game_id}.csv: {one_line(error)}") from error
     return GameData(
@@ -199,7 +200,7 @@ def parse(game_id: str, payload: bytes, log: SeasonLog, *, payloads: tuple[str, 
         events=events,
         team_lines=team_lines,
         player_lines=[],
-        people=_people(rows),
+        people=people,
         source="archive-v2",
         payloads=payloads,
         arena_carried=False,

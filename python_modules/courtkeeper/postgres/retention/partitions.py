@@ -190,7 +190,7 @@ class Dropper:
         try:
             with self._connection.transaction():
                 row = self._connection.execute(_WHOLE, [partition.oid]).fetchone()
-                if row:
+                if row is not None:
                     self._comment(partition, partition.comment)
         except (errors.LockNotAvailable, errors.DeadlockDetected, errors.QueryCanceled, *REFUSED):
             return

@@ -168,7 +168,7 @@ def percentile(parts: Mapping[str, Histogram], mix: Mapping[str, float], share: 
     passed = 0.0
     for edge in sorted(buckets):
         if passed + buckets[edge] >= wanted and buckets[edge]:
-            return edge / 2 + edge / 2 * (wanted - passed) / buckets[edge]
+            return edge / 2 + edge / 2 * min(1.0, (wanted - passed) / buckets[edge])
         passed += buckets[edge]
     return float(max(buckets, default=0))
 

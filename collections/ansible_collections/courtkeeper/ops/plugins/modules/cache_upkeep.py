@@ -287,7 +287,7 @@ def argument_spec():
         patience_s=option("float", 60.0),
         share=option("float", 0.25),
         batch=option("int", 500),
-        sample_keys=option("int", 10000),
+        sample_keys=option("int", 10000, no_log=False),
         memory_warn_percent=option("float", 80.0),
         memory_crit_percent=option("float", 95.0),
         purge_over_mb=option("float", 10.0),
@@ -296,10 +296,10 @@ def argument_spec():
         aof_least_mb=option("float", 64.0),
         snapshot_max_age_s=option("float", 1200.0),
         persistence_timeout_s=option("float", 600.0),
-        big_key_bytes=option("int", 100000),
-        hot_key_frequency=option("int", 100),
-        idle_key_s=option("int", 604800),
-        list_keys=option("int", 10),
+        big_key_bytes=option("int", 100000, no_log=False),
+        hot_key_frequency=option("int", 100, no_log=False),
+        idle_key_s=option("int", 604800, no_log=False),
+        list_keys=option("int", 10, no_log=False),
         progress_file=option(default=""),
     )
 

@@ -23,6 +23,8 @@ from courtkeeper.vault.unseal import DamagedError, WrongKeyError
 from support.postgres import Server
 from support.vault import Vault, files_source, postgres_source, vault
 
+pytestmark = pytest.mark.slow
+
 PART = "data.tar.zst.age"
 
 

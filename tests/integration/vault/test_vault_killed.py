@@ -18,6 +18,8 @@ from support.postgres import Server
 from support.s3 import S3
 from support.vault import Vault, files_source, postgres_source, vault
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).resolve().parents[2]
 POINTS = 32
 
