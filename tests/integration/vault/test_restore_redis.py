@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,16 @@ def test_killed_anywhere_it_has_the_one_or_the_other(one: Vault, server: Server)
     assert (keys.dbsize(), keys.info("replication")["role"]) == (KEYS, "master")
     assert [path.name for path in Path(one.told["state_directory"]).glob("courtkeeper-drill-*")] == []
     assert {each.state for each in asides.noted(one.settings)} == {"former"}
+    assert standing_in(Path(one.told["state_directory"])) == []
+
+
+def standing_in(directory: Path) -> list[str]:
+    """The processes that work in a directory below, gone or not."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            found += [str(entry)] if str(entry.readlink()).startswith(f"{directory}/") else []
+    return found
 
 
 def test_caches_and_files_are_drilled_too(one: Vault, server: Server) -> None:

@@ -301,7 +301,13 @@ RDB = b"REDIS0012" + b"\xfa\x09redis-ver\x057.0.15" + b"\xff" + b"\x00" * 8
         (RDB, "redis_rdb", "dump.rdb.zst.age", {"keys": {"0": 7}}, ""),
         (RDB[:-9], "redis_rdb", "dump.rdb.zst.age", {}, "does not end as an RDB"),
         (b"hello", "redis_rdb", "dump.rdb.zst.age", {}, "does not begin as an RDB"),
-        (b"-- PostgreSQL database cluster dump\n", "pg_globals", "globals.sql.zst.age", {}, "do not end"),
+        (
+            b"-- PostgreSQL database cluster dump\n",
+            "pg_globals",
+            "globals.sql.zst.age",
+            {},
+            "not begin and end",
+        ),
     ],
 )
 def test_every_kind_of_archive_is_looked_into(

@@ -79,15 +79,19 @@ def mark_of(path: Path) -> str:
 
 
 def processes(path: Path) -> list[int]:
-    """Return the ids of the servers and tools that have the mark of a scratch directory in their titles."""
-    mark = mark_of(path).encode()
+    """Return the ids of the servers and tools that work in a scratch directory or name it in their titles.
+
+    Postgres names its directory; a Valkey writes its address over its title, but stands in the directory.
+    """
+    mark = mark_of(path)
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
-                if (entry / "comm").read_text().startswith(_PROGRAMS) and mark in (
-                    entry / "cmdline"
-                ).read_bytes():
+                if not (entry / "comm").read_text().startswith(_PROGRAMS):
+                    continue
+                title = (entry / "cmdline").read_text(errors="replace")
+                if mark in title or mark in str((entry / "cwd").readlink()):
                     found.append(int(entry.name))
     return found
 
