@@ -242,3 +242,20 @@ class TestSnapshots:
         assert upkeep(**rarely).actions == []
         (left,) = admin.execute("SELECT id FROM courtkeeper.statistics_snapshots").fetchall()
         assert left == (2,)
+
+    def test_actions_are_forgotten_that_a_later_one_has_replaced(self, upkeep: Upkeep, admin: Admin) -> None:
+        upkeep(duties=["sequences"])
+        for action, name, youngest in (("vacuum", "public.games", 0), ("drop", "public.old", 200)):
+            admin.execute(
+                "INSERT INTO courtkeeper.upkeep_history "
+                "(action, object, at, outcome, bytes, before, statements, undo) "
+                "SELECT %s, %s, now() - n * interval '1 day', 'done', 1, '{}', '{}', '' "
+                "FROM generate_series(300, %s, -100) n",
+                [action, name, youngest],
+            )
+        upkeep(duties=["sequences"])
+        left = admin.execute(
+            "SELECT object, count(*), min(at) < now() - interval '150 days' "
+            "FROM courtkeeper.upkeep_history GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        assert left == [("public.games", 1, False), ("public.old", 1, True)]
