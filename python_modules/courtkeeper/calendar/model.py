@@ -104,7 +104,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Meta(
             pattern=f"{WINDOW}|^$",
             description="The only time of day in which a run may begin and should end, as 01:00-05:00 in the "
-            "job's zone; it may span midnight. A running one is not stopped at its end; timeout_minutes does.",
+            "job's zone; it may span midnight. Its end stops no run; timeout_minutes does.",
         ),
     ] = ""
     blackouts: Annotated[
