@@ -94,6 +94,7 @@ runs = Table(
     Index("runs_latest", "started_at", "id"),
     Index("runs_of_system", "system", "started_at", "id"),
     Index("runs_of_job", "job", "started_at", "id"),
+    Index("runs_of_system_job", "system", "job", "started_at", "id"),
     Index("runs_of_status", "status", "started_at", "id"),
 )
 

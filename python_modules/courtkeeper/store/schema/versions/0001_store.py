@@ -189,6 +189,7 @@ def upgrade() -> None:
     )
     op.create_index("runs_latest", "runs", ["started_at", "id"], unique=False)
     op.create_index("runs_of_job", "runs", ["job", "started_at", "id"], unique=False)
+    op.create_index("runs_of_system_job", "runs", ["system", "job", "started_at", "id"], unique=False)
     op.create_index("runs_of_status", "runs", ["status", "started_at", "id"], unique=False)
     op.create_index("runs_of_system", "runs", ["system", "started_at", "id"], unique=False)
     op.create_table(

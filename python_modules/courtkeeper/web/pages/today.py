@@ -1,0 +1,183 @@
+"""Today: how things stand, what needs a person, what runs, what waits, and what comes next."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from courtkeeper.calendar.plan import Slot
+from courtkeeper.findings import Status
+from courtkeeper.report import text
+from courtkeeper.runner.record import RunStatus
+from courtkeeper.store.rows import OwnerRow, RunRow
+from courtkeeper.store.states import SlotState
+from courtkeeper.web.site import Site
+from courtkeeper.web.words import Badge, ago, clock, of_run, of_slot, of_status
+
+_BACK = timedelta(hours=24)
+_AHEAD = timedelta(hours=24)
+_APPROVALS_AHEAD = timedelta(days=7)
+_FEW = 10
+_BROKEN = frozenset({RunStatus.FAILED, RunStatus.TIMEOUT, RunStatus.REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that needs a person: what it is, why, where to look, and the slot to approve, if that is it."""
+
+    badge: Badge
+    title: str
+    why: str
+    href: str = ""
+    approve: Slot | None = None
+    system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The sentence on top."""
+
+    badge: Badge
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A slot that comes, and whose it is."""
+
+    system: str
+    slot: Slot
+
+
+def view(site: Site) -> dict[str, Any]:
+    """Return what the page shows."""
+    now = site.clock()
+    store = site.store
+    last = site.last_runs()
+    needs = list(_needs(site, last, now))
+    counts = store.queries.count_open()
+    done = store.queries.latest_runs(limit=_FEW).rows
+    running = store.queries.running()
+    return {
+        "now": now,
+        "verdict": _verdict(needs, counts, last, now),
+        "needs": needs,
+        "counts": [(of_status(status), counts[status]) for status in _worst_first() if counts.get(status)],
+        "running": running,
+        "waiting": [slot for slot in store.slots.open() if slot.state != SlotState.RUNNING][:_FEW],
+        "coming": _coming(site, now)[:_FEW],
+        "done": [run for run in done if run.status != RunStatus.RUNNING],
+        "holds": [hold for hold in store.people.holds() if hold.until is None or hold.until > now],
+        "schedulers": _schedulers(store.owners.living(), now),
+        "several": len(site.calendars.systems) > 1,
+    }
+
+
+def mark(site: Site) -> str:
+    """Return a word that changes when anything on the page does, but for the time that passes."""
+    store = site.store
+    seen = (
+        [(run.run_id, run.status) for run in store.queries.latest_runs(limit=_FEW).rows],
+        [(slot.id, slot.state) for slot in store.slots.open(limit=100)],
+        [entry.id for entry in store.people.audit(limit=1).rows],
+        [span.id for span in store.queries.open_findings(limit=_FEW).rows],
+    )
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+
+
+def _worst_first() -> Iterable[Status]:
+    return sorted((s for s in Status if s is not Status.OK), key=lambda status: -status.severity)
+
+
+def _schedulers(owners: Sequence[OwnerRow], now: datetime) -> list[OwnerRow]:
+    return [owner for owner in owners if owner.kind == "scheduler" and owner.lease_until > now]
+
+
+def _coming(site: Site, now: datetime) -> list[Coming]:
+    found = [
+        Coming(system, slot)
+        for system in site.calendars.systems
+        for slot in site.calendars.coming(system, now, now + _AHEAD)
+    ]
+    return sorted(found, key=lambda each: (each.slot.scheduled_for, each.slot.job.name))
+
+
+def _needs(site: Site, last: Sequence[RunRow], now: datetime) -> Iterable[Need]:
+    """Yield what needs a person, the most urgent first."""
+    store = site.store
+    for run in last:
+        if run.status in _BROKEN:
+            yield Need(of_run(run), f"{run.job} did not finish", run.message, f"/runs/{run.run_id}", system=run.system)
+    for span in store.queries.open_findings(status=Status.CRIT, limit=_FEW).rows:
+        where = f"{span.subject} on {span.host}" if span.host else span.subject
+        title = f"{span.finding_id}: {where}"
+        yield Need(of_status(Status.CRIT), title, span.summary, f"/findings/{span.id}", system=span.system)
+    if site.calendars.systems and not _schedulers(store.owners.living(), now):
+        yield Need(
+            Badge("crit", "Not running"),
+            "No scheduler is running",
+            "Nothing in the calendar begins by itself: start `courtkeeper serve`.",
+        )
+    bad = store.overview.slots_in([SlotState.MISSED, SlotState.LOST], now - _BACK, now, limit=_FEW)
+    for missed in bad:
+        title = f"{missed.job} of {clock(missed.scheduled_for)} did not run"
+        href = f"/calendar/{missed.scheduled_for:%Y-%m-%d}"
+        yield Need(of_slot(missed.state), title, missed.reason, href, system=missed.system)
+    for system in site.calendars.systems:
+        yield from _of_calendar(site, system, now)
+
+
+def _of_calendar(site: Site, system: str, now: datetime) -> Iterable[Need]:
+    loaded = site.calendars.loaded(system)
+    for problem in loaded.problems[:_FEW] if loaded else ():
+        yield Need(Badge("warn", "Calendar"), f"The calendar of {system} has to be mended", str(problem))
+    if loaded is None or not any(job.approval for job in loaded.jobs):
+        return
+    until = now + _APPROVALS_AHEAD
+    # One that is due already waits as a slot; its grace says for how long.
+    start = now - max(job.grace for job in loaded.jobs)
+    given = {(row.job, row.scheduled_for) for row in site.store.people.approvals(system, start, until)}
+    open_slots = {(slot.job, slot.scheduled_for) for slot in site.store.slots.open(system=system)}
+    for slot in site.calendars.coming(system, start, until):
+        key = slot.job.name, slot.scheduled_for
+        if not slot.job.approval or key in given or (slot.scheduled_for <= now and key not in open_slots):
+            continue
+        yield Need(
+            Badge("waiting", "To approve"),
+            f"{slot.job.name} waits for approval",
+            f"It is due {ago(slot.scheduled_for, now)}, {clock(slot.scheduled_for)}.",
+            approve=slot,
+            system=system,
+        )
+
+
+def _verdict(
+    needs: Sequence[Need], counts: dict[Status, int], last: Sequence[RunRow], now: datetime
+) -> Verdict:
+    broken = sum(run.status in _BROKEN for run in last)
+    parts = [
+        text.plural(number, what)
+        for number, what in (
+            (broken, "failed job"),
+            (counts.get(Status.CRIT, 0), "critical finding"),
+            (counts.get(Status.WARN, 0), "warning"),
+        )
+        if number
+    ]
+    others = [need for need in needs if need.badge.shape in {"crit", "warn", "waiting"}]
+    if parts:
+        shape = "crit" if broken or counts.get(Status.CRIT) else "warn"
+        word = "Needs attention" if shape == "crit" else "Look at it"
+        return Verdict(Badge(shape, word), f"{text.joined(parts)}.")
+    if others:
+        worst = "crit" if any(need.badge.shape == "crit" for need in others) else "warn"
+        return Verdict(Badge(worst, "Look at it"), f"{text.plural(len(others), 'thing')} for a person.")
+    ran = sum(run.started_at > now - _BACK for run in last)
+    if not last:
+        return Verdict(Badge("skipped", "Nothing yet"), "Nothing has run here yet.")
+    return Verdict(
+        Badge("ok", "All good"), f"All good: {text.plural(ran, 'job')} ran in the last 24 hours, nothing is open."
+    )

@@ -1,0 +1,124 @@
+"""What all pages share: the store, the systems and their calendars, the clock."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from courtkeeper.calendar import plan
+from courtkeeper.calendar.load import Loaded, load
+from courtkeeper.store.rows import RunRow
+from courtkeeper.store.store import Store
+
+_MONTHS_KEPT = 48
+_JOBS_KNOWN_S = 30.0
+
+
+def utc_now() -> datetime:
+    """Return the time now, in UTC."""
+    return datetime.now(UTC)
+
+
+class Calendars:
+    """The calendars of the systems, read again when a file beside them changes."""
+
+    def __init__(self, root: Path, inventories: Mapping[str, Path]) -> None:
+        """`inventories` are directories by the system's name."""
+        self._root = root
+        self._inventories = dict(inventories)
+        self._lock = threading.Lock()
+        self._read: dict[str, tuple[object, Loaded]] = {}
+        self._months: OrderedDict[tuple[int, str, datetime], tuple[Loaded, list[plan.Slot]]] = OrderedDict()
+
+    @property
+    def systems(self) -> list[str]:
+        """The systems' names, sorted."""
+        return sorted(self._inventories)
+
+    def loaded(self, system: str) -> Loaded | None:
+        """Return a system's calendar as it is now; None for a system that we do not keep."""
+        inventory = self._inventories.get(system)
+        if inventory is None:
+            return None
+        directory = inventory / "group_vars" / "all"
+        with self._lock:
+            found = _fingerprint(directory, self._root / "playbooks")
+            known = self._read.get(system)
+            if known is None or known[0] != found:
+                known = self._read[system] = found, load(inventory, self._root)
+            return known[1]
+
+    def coming(self, system: str, start: datetime, end: datetime) -> list[plan.Slot]:
+        """Return the slots of a system's calendar from `start` to before `end`, in order.
+
+        Whole months are worked out and kept, because a calendar's page asks for the same one again and again.
+        """
+        loaded = self.loaded(system)
+        if loaded is None:
+            return []
+        found: list[plan.Slot] = []
+        first = start.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        while first < end:
+            following = (first + timedelta(days=32)).replace(day=1)
+            found += [slot for slot in self._month(loaded, system, first, following) if start <= slot.scheduled_for < end]
+            first = following
+        return found
+
+    def _month(self, loaded: Loaded, system: str, first: datetime, following: datetime) -> list[plan.Slot]:
+        key = (id(loaded), system, first)
+        with self._lock:
+            if key in self._months:
+                self._months.move_to_end(key)
+                return self._months[key][1]
+        slots = list(plan.slots(loaded, first, following))
+        with self._lock:
+            # The calendar is kept beside its slots, so that no other one can get its id meanwhile.
+            self._months[key] = loaded, slots
+            while len(self._months) > _MONTHS_KEPT:
+                self._months.popitem(last=False)
+        return slots
+
+
+@dataclass(kw_only=True)
+class Site:
+    """What pages are made from. `clock` gives the time in UTC."""
+
+    root: Path
+    store: Store
+    calendars: Calendars
+    clock: Callable[[], datetime] = utc_now
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _jobs: tuple[datetime, list[tuple[str, str]]] | None = None
+
+    def jobs(self) -> list[tuple[str, str]]:
+        """Return every (system, job) that runs or ran; new ones of the store are seen half a minute later."""
+        now = self.clock()
+        with self._lock:
+            if self._jobs is None or abs((now - self._jobs[0]).total_seconds()) > _JOBS_KNOWN_S:
+                self._jobs = now, self.store.overview.jobs()
+            known = set(self._jobs[1])
+        for system in self.calendars.systems:
+            if loaded := self.calendars.loaded(system):
+                known |= {(system, job.name) for job in loaded.jobs}
+        return sorted(known)
+
+    def last_runs(self) -> list[RunRow]:
+        """Return the last run of every job."""
+        return self.store.overview.last_runs(self.jobs())
+
+
+def _fingerprint(directory: Path, playbooks: Path) -> object:
+    found = []
+    try:
+        for path in sorted(directory.iterdir()):
+            if path.suffix in {".yml", ".yaml", ".ics"}:
+                status = path.stat()
+                found.append((path.name, status.st_mtime_ns, status.st_size, status.st_ino))
+        found.append(("playbooks", playbooks.stat().st_mtime_ns, 0, 0))
+    except OSError:
+        found.append(("", 0, 0, 0))
+    return tuple(found)
