@@ -22,7 +22,7 @@ from courtkeeper.scheduler import forecast, gates, recovery
 from courtkeeper.scheduler.due import due
 from courtkeeper.scheduler.executor import Executor, Finished, Order
 from courtkeeper.scheduler.settling import outcome
-from courtkeeper.store import owners
+from courtkeeper.store import identity, owners
 from courtkeeper.store.rows import SlotRow
 from courtkeeper.store.slots import ON_TIME, Dispatch
 from courtkeeper.store.states import SlotState
@@ -71,7 +71,7 @@ class Scheduler:
         self._clock = clock
         self._monotonic = monotonic
         self._say = say
-        self.identity = owners.identify(settings.machine)
+        self.identity = identity.identify(settings.machine)
         self.orders: dict[str, Order] = {}
         self._ended: list[Finished] = []  # not stored yet, because the store did not take it
         self._loaded = Loaded(file="")
@@ -160,7 +160,7 @@ class Scheduler:
             f"Not heard from for {self.settings.lease}: others have taken over; going on under a new name."
         )
         system, now = self.settings.system, self._clock()
-        self.identity = owners.identify(self.settings.machine)
+        self.identity = identity.identify(self.settings.machine)
         self.store.owners.register(self.identity, "scheduler", self.settings.lease)
         with self.store.database.alone() as connection:
             for run_id, order in self.orders.items():

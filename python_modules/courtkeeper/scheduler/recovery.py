@@ -10,7 +10,7 @@ from courtkeeper.runner.record import RunStatus
 from courtkeeper.scheduler.executor import Executor, Order
 from courtkeeper.scheduler.settling import outcome
 from courtkeeper.store import slots as store_slots
-from courtkeeper.store.owners import Identity
+from courtkeeper.store.identity import Identity
 from courtkeeper.store.rows import OwnerRow, SlotRow
 from courtkeeper.store.slots import Outcome
 from courtkeeper.store.states import SlotState

@@ -6,56 +6,18 @@ other machines only the lease is known, by the store's own clock. A lock is as g
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
 
 from sqlalchemy import Connection, delete, select, update
 
 from courtkeeper.runner import processes
 from courtkeeper.store.connection import Database
+from courtkeeper.store.identity import Identity
 from courtkeeper.store.rows import OwnerRow, row_as
 from courtkeeper.store.tables import locks, owners
 
 LEASE = timedelta(seconds=60)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """One process that may own slots and locks, and where it is."""
-
-    owner: str
-    machine: str
-    pid: int
-    started: int
-
-
-@cache
-def this_machine() -> str:
-    """Return a name for all that see the same process table: the host, its boot, its PID namespace."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
-        namespace = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
-    except OSError:
-        return socket.gethostname()
-    return f"{socket.gethostname()}/{boot}/{namespace}"
-
-
-def identify(machine: str | None = None) -> Identity:
-    """Return a new identity for this process."""
-    pid = os.getpid()
-    started = processes.table()[pid].started
-    place = machine or this_machine()
-    return Identity(f"{place}/{pid}/{started}/{secrets.token_hex(3)}", place, pid, started)
-
-
-class LockHeld(Exception):  # noqa: N818 - an answer rather than an error
-    """Someone else holds what is wanted; the text says who."""
 
 
 class Owners:
@@ -77,7 +39,7 @@ class Owners:
                 "started_at": now,
                 "lease_until": now + lease,
             }
-            connection.execute(owners.insert(), row)
+            connection.execute(self._database.insert(owners).on_conflict_do_nothing(), row)
 
     def renew(self, identity: Identity, lease: timedelta = LEASE) -> bool:
         """Say that we live; False where somebody has already declared us dead."""
@@ -94,6 +56,11 @@ class Owners:
             return False
         connection.execute(delete(locks).where(locks.c.owner == owner))
         return True
+
+    def lock(self, system: str, keys: Iterable[str], identity: Identity, holder: str, at: datetime) -> str:
+        """Take all of `keys` for a person who has registered; return empty, or which is held and by what."""
+        with self._database.alone() as connection:
+            return take(connection, system, keys, identity.owner, holder, at)
 
     def leave(self, identity: Identity) -> None:
         """Own nothing any more."""
