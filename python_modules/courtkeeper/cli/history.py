@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +22,10 @@ _MOST_ACTIONS = 20
 
 def command(
     run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="One run: its id, or how that begins or ends.")
+        str | None,
+        typer.Argument(
+            metavar="RUN", help="One run: its id, or how that begins or ends, or a job: its last."
+        ),
     ] = None,
     inventory: Annotated[str | None, typer.Option("-i", "--inventory", help="Only of this system.")] = None,
     job: Annotated[str | None, typer.Option("--job", help="Only of this job.")] = None,
@@ -67,8 +71,6 @@ def _status(word: str | None) -> RunStatus | None:
 
 
 def _one(store: Store, word: str, *, output: bool, as_json: bool) -> None:
-    import sys
-
     run_id = store.queries.find_run(word).run_id
     if output:
         after = -1
@@ -142,4 +144,4 @@ def _closely(page: RunPage) -> None:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)  # a pipe has no width
