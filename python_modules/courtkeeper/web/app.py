@@ -91,6 +91,7 @@ class Pages:
         self._site = site
         self._gate = gate
         self._sessions = sessions
+        self._kpis = kpis.Kpis(site)
 
     def today(self, request: Request) -> Response:
         """Answer `/`."""
@@ -167,7 +168,7 @@ class Pages:
     def kpis(self, request: Request) -> Response:
         """Answer `/kpis`."""
         given = _given(request, "system", "days")
-        return render.page(request, "kpis.html.j2", kpis.view(self._site, given), title="KPIs")
+        return render.page(request, "kpis.html.j2", self._kpis.view(given), title="KPIs")
 
     def audit(self, request: Request) -> Response:
         """Answer `/audit`."""

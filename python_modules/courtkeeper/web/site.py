@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from courtkeeper.calendar import plan
-from courtkeeper.calendar.load import Loaded, load
+from courtkeeper.calendar.load import Loaded
+from courtkeeper.scheduler.executor import utc_now
+from courtkeeper.scheduler.service import CalendarFile
 from courtkeeper.store.rows import RunRow
 from courtkeeper.store.store import Store
 
@@ -18,39 +20,24 @@ _MONTHS_KEPT = 48
 _JOBS_KNOWN_S = 30.0
 
 
-def utc_now() -> datetime:
-    """Return the time now, in UTC."""
-    return datetime.now(UTC)
-
-
 class Calendars:
     """The calendars of the systems, read again when a file beside them changes."""
 
     def __init__(self, root: Path, inventories: Mapping[str, Path]) -> None:
         """`inventories` are directories by the system's name."""
-        self._root = root
-        self._inventories = dict(inventories)
+        self._files = {system: CalendarFile(path, root) for system, path in inventories.items()}
         self._lock = threading.Lock()
-        self._read: dict[str, tuple[object, Loaded]] = {}
         self._months: OrderedDict[tuple[int, str, datetime], tuple[Loaded, list[plan.Slot]]] = OrderedDict()
 
     @property
     def systems(self) -> list[str]:
         """The systems' names, sorted."""
-        return sorted(self._inventories)
+        return sorted(self._files)
 
     def loaded(self, system: str) -> Loaded | None:
         """Return a system's calendar as it is now; None for a system that we do not keep."""
-        inventory = self._inventories.get(system)
-        if inventory is None:
-            return None
-        directory = inventory / "group_vars" / "all"
         with self._lock:
-            found = _fingerprint(directory, self._root / "playbooks")
-            known = self._read.get(system)
-            if known is None or known[0] != found:
-                known = self._read[system] = found, load(inventory, self._root)
-            return known[1]
+            return self._files[system]() if system in self._files else None
 
     def coming(self, system: str, start: datetime, end: datetime) -> list[plan.Slot]:
         """Return the slots of a system's calendar from `start` to before `end`, in order.
@@ -109,16 +96,3 @@ class Site:
     def last_runs(self) -> list[RunRow]:
         """Return the last run of every job."""
         return self.store.overview.last_runs(self.jobs())
-
-
-def _fingerprint(directory: Path, playbooks: Path) -> object:
-    found = []
-    try:
-        for path in sorted(directory.iterdir()):
-            if path.suffix in {".yml", ".yaml", ".ics"}:
-                status = path.stat()
-                found.append((path.name, status.st_mtime_ns, status.st_size, status.st_ino))
-        found.append(("playbooks", playbooks.stat().st_mtime_ns, 0, 0))
-    except OSError:
-        found.append(("", 0, 0, 0))
-    return tuple(found)
