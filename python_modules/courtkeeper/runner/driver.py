@@ -92,10 +92,11 @@ def run(
     with store.only_one(plan.root, plan.inventory, request.job):
         store.reconcile(plan.root, clock())
         started = clock().astimezone(UTC)
-        run_dir = store.new_run_dir(plan.root, request.job, started)
+        run_dir = store.new_run_dir(plan.root, request.name, started)
         record = RunRecord(
             run_id=run_dir.name,
-            job=request.job,
+            job=request.name,
+            playbook=request.job,
             inventory=shown(plan.inventory, plan.root),
             arguments=arguments.of_request(request, plan.inventory, plan.day, plan.redact),
             check=request.check,
