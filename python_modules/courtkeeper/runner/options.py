@@ -26,7 +26,8 @@ _RESERVED = {
 class RunOptions:
     """One request to run a job.
 
-    `job` names the playbook, `filed_as` what the run is filed by where that is another name (the calendar's).
+    `job` names the playbook, `filed_as` what the run is filed by where that is another name (the calendar's);
+    `run_id` its id, where the caller had to know it before (one of `store.new_run_id`).
     `root` is the checkout; `inventory` a directory, by path or by its name under `inventory/`;
     `day` an ISO date, passed on as `courtkeeper_date`; `timeout_s` the most seconds the run may take;
     `grace_s` how long its processes have to end by themselves once it is cancelled.
@@ -36,6 +37,7 @@ class RunOptions:
     job: str
     inventory: str
     filed_as: str = ""
+    run_id: str = ""
     check: bool = False
     diff: bool = False
     day: str | None = None

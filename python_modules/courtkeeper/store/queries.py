@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, func, or_, select, tuple_
 
 from courtkeeper.findings import ConfigurationError, Status
 from courtkeeper.runner.record import RunRecord, RunStatus
@@ -27,6 +27,7 @@ from courtkeeper.store.rows import (
 )
 from courtkeeper.store.spans import SEVERITIES, digest
 from courtkeeper.store.tables import (
+    Moment,
     actions,
     documents,
     finding_keys,
@@ -62,7 +63,9 @@ class Queries:
         query = select(runs).where(*_given(runs.c.system == system, system), *_given(runs.c.job == job, job))
         query = query.where(*_given(runs.c.status == status, status))
         if at := place(after, 2):
-            query = query.where(tuple_(runs.c.started_at, runs.c.id) < tuple_(moment(at[0]), at[1]))
+            query = query.where(
+                tuple_(runs.c.started_at, runs.c.id) < tuple_(moment(at[0]), at[1], types=_TIME_AND_ID)
+            )
         query = query.order_by(runs.c.started_at.desc(), runs.c.id.desc()).limit(size + 1)
         return paged(self._all(query), size, _run, lambda row: token(row.started_at, row.id))
 
@@ -207,7 +210,7 @@ class Queries:
         if status is not None:
             query = query.where(spans.c.severity == status.severity)
         if at := place(after, 2):
-            query = query.where(tuple_(spans.c.severity, spans.c.id) < tuple_(at[0], at[1]))
+            query = query.where(tuple_(spans.c.severity, spans.c.id) < tuple_(*at))
         query = query.order_by(spans.c.severity.desc(), spans.c.id.desc()).limit(size + 1)
         return paged(self._all(query), size, _span, lambda row: token(row.severity, row.id))
 
@@ -234,7 +237,9 @@ class Queries:
             *_given(spans.c.finding_id == finding_id, finding_id),
         )
         if at := place(after, 2):
-            query = query.where(tuple_(spans.c.opened_at, spans.c.id) < tuple_(moment(at[0]), at[1]))
+            query = query.where(
+                tuple_(spans.c.opened_at, spans.c.id) < tuple_(moment(at[0]), at[1], types=_TIME_AND_ID)
+            )
         query = query.order_by(spans.c.opened_at.desc(), spans.c.id.desc()).limit(size + 1)
         return paged(self._all(query), size, _span, lambda row: token(row.opened_at, row.id))
 
@@ -288,6 +293,7 @@ class Queries:
             return connection.execute(query).all()
 
 
+_TIME_AND_ID = (Moment(), BigInteger())
 _ACTIONS = select(actions, runs.c.run_id, runs.c.job, runs.c.system, runs.c.started_at.label("at")).join(
     runs, runs.c.id == actions.c.run
 )

@@ -81,6 +81,15 @@ class Recording:
             spans.take(self._database, connection, run, row.system, record)
             return True
 
+    def abandon(self, run_id: str, message: str, at: datetime) -> None:
+        """Call a run failed of which nothing more is known."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(runs)
+                .where(runs.c.run_id == run_id, runs.c.finished_at.is_(None))
+                .values(status=RunStatus.FAILED, message=message, finished_at=at)
+            )
+
     def ingest(self, root: Path, *, since: datetime | None = None) -> Ingested:
         """Take in every finished run of `var/runs/` that the store does not have, oldest first.
 

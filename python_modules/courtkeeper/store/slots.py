@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, literal, select, update
 
 from courtkeeper.store import owners
 from courtkeeper.store.connection import Database
@@ -17,6 +17,9 @@ from courtkeeper.store.paging import at_most
 from courtkeeper.store.rows import ApprovalRow, HoldRow, SlotRow, row_as
 from courtkeeper.store.states import WAITING, SlotState
 from courtkeeper.store.tables import approvals, cursors, holds, runs, slots
+
+# What begins within a minute is not late: a scheduler looks once a second, and two must agree.
+ON_TIME = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +33,13 @@ class Occurrence:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of an attempt. `retry_at`: when the next one may begin, with these `options`."""
+    """What came of an attempt. `retry_at`: when the next one may begin, with `options`, by `deadline`."""
 
     state: SlotState
     reason: str = ""
     at: datetime
     retry_at: datetime | None = None
+    deadline: datetime | None = None
     options: Mapping[str, Any] | None = None
 
 
@@ -72,9 +76,19 @@ class Slots:
             connection.execute(delete(cursors).where(gone))
 
     def make(
-        self, system: str, job: str, occurrences: Sequence[Occurrence], until: datetime, now: datetime
+        self,
+        system: str,
+        job: str,
+        occurrences: Sequence[Occurrence],
+        *,
+        until: datetime,
+        now: datetime,
+        only_latest: bool,
     ) -> None:
-        """Make slots, each once however many schedulers do so, and move the job's cursor on to `until`."""
+        """Make slots, each once however many schedulers do so, and move the job's cursor on to `until`.
+
+        `only_latest`: of those that have not begun only the latest may, the others are missed.
+        """
         rows = [
             {
                 "system": system,
@@ -92,8 +106,24 @@ class Slots:
         with self._database.write() as connection:
             if rows:
                 connection.execute(self._database.insert(slots).on_conflict_do_nothing(), rows)
+            due = [each.at for each in occurrences if not each.missed]
+            if only_latest and due:
+                _supersede(connection, system, job, max(due), now)
             mine = (cursors.c.system == system) & (cursors.c.job == job) & (cursors.c.until < until)
             connection.execute(update(cursors).where(mine).values(until=until))
+
+    def rewind(self, system: str, now: datetime) -> int:
+        """Forget what was made of a time that has not come: the clock was wrong and went back.
+
+        What has run then stays, so that it does not run again. Returns how many slots were forgotten.
+        """
+        ahead = slots.c.scheduled_for > now
+        unreal = (slots.c.state == SlotState.MISSED) & (slots.c.attempt == 0) & ahead
+        mine = (cursors.c.system == system) & (cursors.c.until > now)
+        with self._database.write() as connection:
+            count = connection.execute(delete(slots).where(slots.c.system == system, unreal)).rowcount
+            connection.execute(update(cursors).where(mine).values(until=now))
+            return count
 
     def request(
         self,
@@ -125,26 +155,35 @@ class Slots:
 
     def any_waiting(self, system: str, now: datetime) -> bool:
         """Whether a slot may begin now or has waited too long."""
-        query = (
-            select(slots.c.id)
-            .where(slots.c.system == system, slots.c.finished_at.is_(None))
-            .where(slots.c.not_before <= now, slots.c.state.in_(WAITING))
-            .limit(1)
-        )
+        query = select(slots.c.id).where(*_waiting(system, now)).limit(1)
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
 
     @contextmanager
     def dispatching(self, system: str, now: datetime, most: int) -> Iterator[Dispatch]:
-        """Yield up to `most` waiting slots, the oldest first, while nobody else decides anything."""
+        """Yield each job's oldest waiting slot, at most `most`, while nobody else decides anything.
+
+        Before that, those that have waited too long are ended, and the late ones are called so.
+        """
+        number = func.row_number().over(
+            partition_by=slots.c.job, order_by=[slots.c.scheduled_for, slots.c.id]
+        )
+        ranked = select(slots.c.id, number.label("number")).where(*_waiting(system, now)).subquery()
         query = (
             select(slots)
-            .where(slots.c.system == system, slots.c.finished_at.is_(None))
-            .where(slots.c.not_before <= now, slots.c.state.in_(WAITING))
+            .join(ranked, ranked.c.id == slots.c.id)
+            .where(ranked.c.number == 1)
             .order_by(slots.c.scheduled_for, slots.c.id)
             .limit(most)
         )
         with self._database.alone() as connection:
+            _end_overdue(connection, system, now)
+            connection.execute(
+                update(slots)
+                .where(*_waiting(system, now), slots.c.state == SlotState.WAITING)
+                .where(slots.c.scheduled_for < now - ON_TIME)
+                .values(state=SlotState.LATE)
+            )
             yield Dispatch(
                 connection, system, now, [row_as(SlotRow, row) for row in connection.execute(query)]
             )
@@ -248,6 +287,40 @@ class Dispatch:
         self.connection.execute(update(slots).where(slots.c.id == slot.id).values(values))
 
 
+def _waiting(system: str, now: datetime) -> list[ColumnElement[bool]]:
+    return [
+        slots.c.system == system,
+        slots.c.finished_at.is_(None),
+        slots.c.not_before <= now,
+        slots.c.state.in_(WAITING),
+    ]
+
+
+def _supersede(connection: Connection, system: str, job: str, by: datetime, now: datetime) -> None:
+    older = update(slots).where(
+        slots.c.system == system,
+        slots.c.job == job,
+        slots.c.scheduled_for < by,
+        slots.c.trigger == "schedule",
+        slots.c.attempt == 0,
+        slots.c.finished_at.is_(None),
+        slots.c.state.in_([SlotState.WAITING, SlotState.LATE]),
+    )
+    reason = f"the slot of {by:%Y-%m-%d %H:%M} UTC took its place"
+    connection.execute(older.values(state=SlotState.MISSED, reason=reason, finished_at=now))
+
+
+def _end_overdue(connection: Connection, system: str, now: datetime) -> None:
+    overdue = [*_waiting(system, now), slots.c.deadline < now]
+    why = case((slots.c.reason == "", "nobody was there to begin it"), else_=slots.c.reason)
+    for state, words, condition in (
+        (SlotState.MISSED, "it did not begin in time: ", slots.c.attempt == 0),
+        (SlotState.FAILED, "its retry did not begin in time: ", slots.c.attempt > 0),
+    ):
+        values = {"state": state, "reason": literal(words) + why, "finished_at": now}
+        connection.execute(update(slots).where(*overdue, condition).values(values))
+
+
 def settle(connection: Connection, slot: int, run_id: str, outcome: Outcome) -> bool:
     """Store what came of an attempt and free its locks; within a transaction of the caller's."""
     # What was given up for lost is put right by whoever ran it after all.
@@ -261,6 +334,7 @@ def settle(connection: Connection, slot: int, run_id: str, outcome: Outcome) -> 
         values["finished_at"] = outcome.at
     else:
         values |= {"state": SlotState.RETRYING, "not_before": outcome.retry_at, "finished_at": None}
+        values["deadline"] = outcome.deadline
     if outcome.options is not None:
         values["options"] = _json(outcome.options)
     done = connection.execute(mine.values(values)).rowcount > 0
