@@ -45,7 +45,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 # SQLite numbers rows by itself only where the key is called INTEGER.
-_ID = BigInteger().with_variant(Integer, "sqlite")
+ID = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
 
@@ -61,7 +61,7 @@ def _count(name: str) -> Column[int]:
 runs = Table(
     "runs",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("run_id", Text, nullable=False, unique=True),
     Column("system", Text, nullable=False),  # the inventory, as the record names it
     Column("job", Text, nullable=False),
@@ -125,7 +125,7 @@ output = Table(
 finding_keys = Table(
     "finding_keys",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("digest", LargeBinary, nullable=False, unique=True),  # of the five below: subjects may be long
     Column("system", Text, nullable=False),
     Column("job", Text, nullable=False),
@@ -151,7 +151,7 @@ observations = Table(
 spans = Table(
     "spans",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("key", BigInteger, nullable=False),
     Column("system", Text, nullable=False),
     Column("job", Text, nullable=False),
@@ -190,7 +190,7 @@ Index("spans_open_of_job", spans.c.system, spans.c.job, sqlite_where=_open, post
 actions = Table(
     "actions",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("run", BigInteger, nullable=False),
     Column("seq", Integer, nullable=False),
     _text("host"),
@@ -216,7 +216,7 @@ metrics = Table(
 slots = Table(
     "slots",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("system", Text, nullable=False),
     Column("job", Text, nullable=False),
     Column("scheduled_for", Moment, nullable=False),
@@ -294,7 +294,7 @@ approvals = Table(
 holds = Table(
     "holds",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("system", Text, nullable=False),
     _text("job"),  # empty: every job
     _text("reason"),
@@ -309,7 +309,7 @@ holds = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("at", Moment, nullable=False),
     Column("who", Text, nullable=False),
     Column("what", Text, nullable=False),  # approve, hold, release, cancel, run, undo, login
