@@ -202,10 +202,10 @@ class Scheduler:
         for job in loaded.jobs:
             if not job.enabled:
                 continue
-            rule, until = known.get(job.name, ("", now))
-            if rule != _rule(job):
+            old, until = known.get(job.name, ("", now))
+            if old != rule(job):
                 until = now
-                self.store.slots.start_job(self.settings.system, job.name, _rule(job), now)
+                self.store.slots.start_job(self.settings.system, job.name, rule(job), now)
             self._cursors[job.name] = until
         self.store.slots.forget_jobs(self.settings.system, [*self._cursors, *loaded.broken])
         self._loaded = loaded
@@ -302,8 +302,8 @@ class Scheduler:
         return {job.name: job for job in self._loaded.jobs}
 
 
-def _rule(job: Job) -> str:
-    """What decides when a job runs: where that changes, the past is no more by that rule."""
+def rule(job: Job) -> str:
+    """Return what decides when a job runs: where that changes, the past is no more by that rule."""
     return f"{job.schedule};TZID={job.time_zone};ANCHOR={job.anchor or ''}"
 
 

@@ -174,7 +174,7 @@ class Slots:
 
     # Deciding
 
-    def anywaiting(self, system: str, now: datetime) -> bool:
+    def any_waiting(self, system: str, now: datetime) -> bool:
         """Whether a slot may begin now or has waited too long."""
         query = select(slots.c.id).where(*waiting(system, now)).limit(1)
         with self._database.read() as connection:
