@@ -9,10 +9,10 @@ import msgspec
 
 from courtkeeper.runner.record import RunStatus, TaskRecord
 from courtkeeper.store import Store
-from courtkeeper.store.recording import Origin
-from courtkeeper.store.slots import Occurrence, Outcome
-from courtkeeper.store.states import SlotState
+from courtkeeper.store.identity import Origin
+from courtkeeper.store.slots import Made, Occurrence
 from courtkeeper.store.store import open_store
+from courtkeeper.store.tables import slots
 from courtkeeper.web.site import Calendars, Site
 from support.records import found, record
 from support.scheduling import calendar
@@ -60,23 +60,25 @@ class Scene:
             self._drift(day, NOW.replace(hour=6, minute=0) - timedelta(days=day + 1))
         self._failed()
         self._running()
-        slots, make = self.store.slots, {"until": NOW, "now": NOW, "only_latest": False}
-        slots.start_job(SYSTEM, "reports", "", NOW - timedelta(days=2))
-        missed = Occurrence(at=NOW - 30 * hour, missed="noticed 3.0 h late: no scheduler was running")
-        late = Occurrence(at=NOW - hour, deadline=NOW + hour)
-        today = Occurrence(at=NOW - 12 * hour, missed="its window had closed")
-        slots.make(SYSTEM, "reports", [missed, today, late], **make)
-        slots.start_job(SYSTEM, "checks", "", NOW - timedelta(days=3))
-        past = [Occurrence(at=NOW.replace(minute=0) - hour * number) for number in range(48, 0, -1)]
-        slots.make(SYSTEM, "checks", past, **make)
-        with slots.dispatching(SYSTEM, NOW, 200) as dispatch:
-            for slot in [each for each in dispatch.waiting if each.job == "checks"]:
-                number = round((NOW.replace(minute=0) - slot.scheduled_for) / hour)
-                dispatch.claim(slot, [], "owner", self.checks_id(number))
-        for slot in [each for each in slots.open(limit=500) if each.job == "checks"]:
-            outcome = Outcome(state=SlotState.OK, at=slot.scheduled_for + timedelta(seconds=10))
-            slots.settle(slot.id, slot.run_id, outcome)
+        made = [
+            Occurrence(at=NOW - 30 * hour, missed="noticed 3.0 h late: no scheduler was running"),
+            Occurrence(at=NOW - 12 * hour, missed="its window had closed"),
+            Occurrence(at=NOW - hour, deadline=NOW + hour),
+        ]
+        self.store.slots.make(
+            SYSTEM, [Made(job="reports", occurrences=made, until=NOW, only_latest=False)], NOW
+        )
+        with self.store.database.write() as connection:
+            connection.execute(slots.insert(), [self._done(number) for number in range(48, 0, -1)])
         self.store.people.hold(SYSTEM, "drift", by="alice", at=NOW - hour, reason=f"release {HOSTILE}")
+
+    def _done(self, number: int) -> dict[str, object]:
+        at = NOW.replace(minute=0) - timedelta(hours=number)
+        return {
+            "system": SYSTEM, "job": "checks", "scheduled_for": at, "trigger": "schedule", "state": "ok",
+            "not_before": at, "run_id": self.checks_id(number), "started_at": at,
+            "finished_at": at + timedelta(seconds=20),
+        }  # fmt: skip
 
     @staticmethod
     def checks_id(number: int) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
 
-from courtkeeper.calendar.load import PATH
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.store.store import Store
-from courtkeeper.web.access import Access, Gate
+from courtkeeper.web.access import Gate
 from courtkeeper.web.app import build
 from courtkeeper.web.site import Calendars, Site
 
@@ -20,13 +20,7 @@ _STOP_S = 3
 _LOG = logging.getLogger("uvicorn.error")
 
 
-def inventories(root: Path, chosen: Sequence[Path] = ()) -> dict[str, Path]:
-    """Return the inventories to show by their systems' names: `chosen`, else those with a calendar."""
-    found = chosen or sorted(path.parents[2] for path in (root / "inventory").glob(f"*/{PATH}"))
-    return {path.name: path for path in found}
-
-
-class Dashboard:
+class Server:
     """A server in a thread of its own; a context manager that stops it at the end."""
 
     def __init__(
@@ -34,13 +28,12 @@ class Dashboard:
         root: Path,
         store: Store,
         systems: Mapping[str, Path],
-        access: Access,
         gate: Gate,
         say: Callable[[str], None],
     ) -> None:
-        """Prepare it; `gate` is what `access.check()` returned."""
+        """Prepare it; `systems` are inventories by the system's name, `gate` is what `Access.check` gave."""
         self._say = say
-        self._access = access
+        self._access = access = gate.access
         site = Site(root=root, store=store, calendars=Calendars(root, systems))
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -66,7 +59,12 @@ class Dashboard:
         sockets = [socket for server in self._server.servers for socket in server.sockets]
         return int(sockets[0].getsockname()[1]) if sockets else self._access.port
 
-    def __enter__(self) -> Dashboard:
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        return replace(self._access, port=self.port).url
+
+    def __enter__(self) -> Server:
         """Start, and return once it listens. Raises CourtkeeperError where it cannot."""
         _LOG.addHandler(self._complaints)
         self._thread.start()
@@ -102,10 +100,10 @@ class Dashboard:
 class _Complaints(logging.Handler):
     """Hands what uvicorn logs as an error to the dashboard."""
 
-    def __init__(self, dashboard: Dashboard) -> None:
+    def __init__(self, server: Server) -> None:
         super().__init__(logging.ERROR)
-        self._dashboard = dashboard
+        self._server = server
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take one record: its sentence, and of an exception its kind and place."""
-        self._dashboard.heard(self.format(record))
+        self._server.heard(self.format(record))
