@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
-
-from courtkeeper.runner.record import RunStatus, TaskRecord
+from courtkeeper.runner.record import RunRecord, RunStatus, TaskRecord
 from courtkeeper.store import Store
 from courtkeeper.store.identity import Origin
 from courtkeeper.store.slots import Made, Occurrence
@@ -47,9 +45,7 @@ class Scene:
         assert not self.loaded.problems, self.loaded.problems
         self.store: Store = open_store(directory, str(directory / "store.sqlite"))
         calendars = Calendars(directory, {SYSTEM: directory / "inventory" / SYSTEM})
-        self.site = Site(
-            root=directory, store=self.store, calendars=calendars, clock=lambda: self.now
-        )
+        self.site = Site(store=self.store, calendars=calendars, clock=lambda: self.now)
         self._fill()
 
     def _fill(self) -> None:
@@ -96,7 +92,9 @@ class Scene:
             record(number, findings, started_at=at, finished_at=at + timedelta(seconds=20 + number % 9),
                    run_id=self.checks_id(number), inventory=f"inventory/{SYSTEM}", diffs=diffs, changed=True,
                    actions=["looked", HOSTILE]),
-            [f"TASK [Look] {HOSTILE}", "\x1b[31mred\x1b[0m", *(f"line {line}" for line in range(60))],
+            [f"TASK [Look] {HOSTILE}", "\x1b[31mred\x1b[0m", *(f"line {line}" for line in range(60))]
+            if number == 3
+            else None,
         )  # fmt: skip
 
     def _drift(self, day: int, at: datetime) -> None:
@@ -132,9 +130,7 @@ class Scene:
         )  # fmt: skip
         self.store.recording.finish(ended)
 
-    def _store(self, done: object, lines: list[str] | None = None) -> None:
-        begun = msgspec.structs.replace(done, status=RunStatus.RUNNING, finished_at=None)
-        self.store.recording.begin(begun, Origin(trigger="schedule"))
+    def _store(self, done: RunRecord, lines: list[str] | None = None) -> None:
+        self.store.recording.finish(done, Origin(trigger="schedule"))
         for seq, start in enumerate(range(0, len(lines or []), 20)):
             self.store.recording.output(done.run_id, seq, (lines or [])[start : start + 20])
-        self.store.recording.finish(done)

@@ -73,6 +73,7 @@ def prepared(given: Given) -> Dashboard:
     try:
         from courtkeeper.web.access import Access
         from courtkeeper.web.server import Server
+        from courtkeeper.web.site import Calendars, Site
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The dashboard needs {error.name}: install courtkeeper[web], or give --no-web."
@@ -82,7 +83,8 @@ def prepared(given: Given) -> Dashboard:
 
     @contextmanager
     def serve(root: Path, inventory: Path, store: Store, say: Say) -> Iterator[None]:
-        with Server(root, store, {inventory.name: inventory}, gate, say) as server:
+        calendars = Calendars(root, {inventory.name: inventory})
+        with Server(Site(store=store, calendars=calendars), gate, say) as server:
             whom = "for everybody on this machine" if access.open else "for whom it knows"
             say(f"The dashboard is at {server.url}, {whom}.")
             yield

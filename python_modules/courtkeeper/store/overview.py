@@ -22,6 +22,7 @@ _DAY = timedelta(days=1)
 _DAY_IN_DATABASE = literal_column(str(_DAY // timedelta(microseconds=1)), BigInteger)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_JOBS = 500
+_MOST_NUMBER = 1 << 63  # what a database can be asked for
 
 
 class DayCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +127,7 @@ class Overview:
 
     def span(self, number: int) -> SpanRow | None:
         """Return one finding over time by its number, or None."""
-        found = self._all(select(spans).where(spans.c.id == number))
+        found = self._all(select(spans).where(spans.c.id == number)) if number < _MOST_NUMBER else []
         return _span(found[0]) if found else None
 
     def spans_of_key(self, key: int, *, limit: int = 50) -> list[SpanRow]:

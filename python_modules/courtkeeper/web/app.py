@@ -54,7 +54,7 @@ def build(site: Site, gate: Gate) -> Starlette:
             Route("/jobs/{system}/{job}", pages.job),
             Route("/runs", pages.runs),
             Route("/runs/{run_id}", pages.run),
-            Route("/runs/{run_id}/live", Live(site)),
+            Route("/runs/{run_id}/live", Live(site).stream),
             Route("/runs/{run_id}/output.txt", pages.output),
             Route("/runs/{run_id}/report.html", pages.report),
             Route("/findings", pages.findings),

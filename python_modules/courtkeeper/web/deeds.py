@@ -17,8 +17,9 @@ from courtkeeper.web.access import Who
 from courtkeeper.web.site import Site
 
 _AHEAD = timedelta(days=400)
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Text = Annotated[str, Meta(max_length=500)]
+_NO_NUL = r"^[^\x00]*$"  # which Postgres' texts cannot hold
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NO_NUL)]
+Text = Annotated[str, Meta(max_length=500, pattern=_NO_NUL)]
 
 
 class Approve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,7 +35,7 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Let a job (empty: every job of the system) not begin for `hours` (0: until it is released)."""
 
     system: Name
-    job: Annotated[str, Meta(max_length=200)] = ""
+    job: Text = ""
     reason: Text = ""
     hours: Annotated[float, Meta(ge=0, le=24 * 366)] = 0
 
@@ -60,7 +61,7 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """End a run that goes, by its id, or keep a slot that waits from running, by its number: one of both."""
 
-    run_id: Annotated[str, Meta(max_length=200)] = ""
+    run_id: Text = ""
     slot: Annotated[int, Meta(ge=0, le=1 << 53)] = 0
 
 

@@ -87,6 +87,8 @@ class Guard:
                 "this one with --name.\n",
                 421,
             )
+        if "\0" in path or "%00" in request.url.query:  # no text in a database can hold it
+            return _say(request, 400, "There is nothing of that name.")
         request.state.who = self._who(request, session)
         if path in _OPEN or path.startswith("/static/"):
             return None

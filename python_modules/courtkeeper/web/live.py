@@ -31,7 +31,7 @@ class Live:
         self._site = site
         self._open = 0
 
-    async def __call__(self, request: Request) -> Response:
+    async def stream(self, request: Request) -> Response:
         """Stream what a run prints behind batch `after`, or behind the last one that the browser has."""
         run_id = request.path_params["run_id"]
         row = await run_in_threadpool(self._site.store.queries.run, run_id)

@@ -114,6 +114,7 @@ def _environment() -> Any:  # noqa: ANN401 - Jinja's, with our filters
         duration=text.duration,
         integer=text.integer,
         short=text.short,
+        came_to=words.came_to,
         of_run=words.of_run,
         of_slot=words.of_slot,
         of_status=words.of_status,

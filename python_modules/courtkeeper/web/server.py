@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import uvicorn
 
 from courtkeeper.findings import CourtkeeperError
-from courtkeeper.store.store import Store
 from courtkeeper.web.access import Gate
 from courtkeeper.web.app import build
-from courtkeeper.web.site import Calendars, Site
+from courtkeeper.web.site import Site
 
 _STOP_S = 3
 _LOG = logging.getLogger("uvicorn.error")
@@ -23,18 +21,10 @@ _LOG = logging.getLogger("uvicorn.error")
 class Server:
     """A server in a thread of its own; a context manager that stops it at the end."""
 
-    def __init__(
-        self,
-        root: Path,
-        store: Store,
-        systems: Mapping[str, Path],
-        gate: Gate,
-        say: Callable[[str], None],
-    ) -> None:
-        """Prepare it; `systems` are inventories by the system's name, `gate` is what `Access.check` gave."""
+    def __init__(self, site: Site, gate: Gate, say: Callable[[str], None]) -> None:
+        """Prepare it; `gate` is what `Access.check` returned, and `say` takes sentences for a person."""
         self._say = say
         self._access = access = gate.access
-        site = Site(root=root, store=store, calendars=Calendars(root, systems))
         self._server = uvicorn.Server(
             uvicorn.Config(
                 build(site, gate),

@@ -74,7 +74,6 @@ class Calendars:
 class Site:
     """What pages are made from. `clock` gives the time in UTC."""
 
-    root: Path
     store: Store
     calendars: Calendars
     clock: Callable[[], datetime] = utc_now

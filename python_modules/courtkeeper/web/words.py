@@ -95,12 +95,27 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{said} ago" if away >= timedelta(0) else f"in {said}"
 
 
+def came_to(run: RunRow) -> str:
+    """Return what a run came to in a few words, for a list."""
+    counts = (
+        (run.findings_crit, "critical", "critical"),
+        (run.findings_warn, "warning", "warnings"),
+        (run.findings_unknown, "unknown", "unknown"),
+        (0, "", "") if run.check_mode else (run.actions, "action", "actions"),
+        (run.tasks_changed if run.check_mode else 0, "task would change", "tasks would change"),
+    )
+    said = [text.plural(number, one, many) for number, one, many in counts if number]
+    if said or run.finished_at is None:
+        return ", ".join(said)
+    return "Nothing would change" if run.check_mode else "Nothing to do"
+
+
 def span(length: timedelta) -> str:
     """Return a length of time roughly: `now`, `40 s`, `3 min`, `2 h`, `5 days`."""
     seconds = round(length.total_seconds())
     if seconds < 1:
         return "now"
-    for unit, size, until in (("s", 1, 60), ("min", 60, 5400), ("h", 3600, 48 * 3600)):
+    for unit, size, until in (("s", 1, 60), ("min", 60, 7200), ("h", 3600, 48 * 3600)):
         if seconds < until:
-            return f"{round(seconds / size)}\N{NO-BREAK SPACE}{unit}"
-    return f"{round(seconds / 86400)} days"
+            return f"{seconds // size}\N{NO-BREAK SPACE}{unit}"
+    return f"{seconds // 86400} days"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from courtkeeper.calendar.plan import Slot
 from courtkeeper.findings import Status
 from courtkeeper.report import text
 from courtkeeper.runner.record import RunStatus
-from courtkeeper.store.rows import OwnerRow, RunRow
+from courtkeeper.store.rows import HoldRow, OwnerRow, RunRow
 from courtkeeper.store.states import SlotState
 from courtkeeper.web.site import Site
 from courtkeeper.web.words import Badge, ago, clock, of_run, of_slot, of_status
@@ -46,10 +47,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """A slot that comes, and whose it is."""
+    """A job's next slot, how many more follow within the day, and what would stand in the way."""
 
     system: str
     slot: Slot
+    more: int
+    obstacle: str
 
 
 def view(site: Site) -> dict[str, Any]:
@@ -61,6 +64,7 @@ def view(site: Site) -> dict[str, Any]:
     counts = store.queries.count_open()
     done = store.queries.latest_runs(limit=_FEW).rows
     running = store.queries.running()
+    holds = [hold for hold in store.people.holds() if hold.until is None or hold.until > now]
     return {
         "now": now,
         "verdict": _verdict(needs, counts, last, now),
@@ -68,9 +72,9 @@ def view(site: Site) -> dict[str, Any]:
         "counts": [(of_status(status), counts[status]) for status in _worst_first() if counts.get(status)],
         "running": running,
         "waiting": [slot for slot in store.slots.open() if slot.state != SlotState.RUNNING][:_FEW],
-        "coming": _coming(site, now)[:_FEW],
+        "coming": _coming(site, holds, now)[: 2 * _FEW],
         "done": [run for run in done if run.status != RunStatus.RUNNING],
-        "holds": [hold for hold in store.people.holds() if hold.until is None or hold.until > now],
+        "holds": holds,
         "schedulers": _schedulers(store.owners.living(), now),
         "several": len(site.calendars.systems) > 1,
     }
@@ -96,13 +100,18 @@ def _schedulers(owners: Sequence[OwnerRow], now: datetime) -> list[OwnerRow]:
     return [owner for owner in owners if owner.kind == "scheduler" and owner.lease_until > now]
 
 
-def _coming(site: Site, now: datetime) -> list[Coming]:
-    found = [
-        Coming(system, slot)
-        for system in site.calendars.systems
-        for slot in site.calendars.coming(system, now, now + _AHEAD)
-    ]
-    return sorted(found, key=lambda each: (each.slot.scheduled_for, each.slot.job.name))
+def _coming(site: Site, holds: Sequence[HoldRow], now: datetime) -> list[Coming]:
+    found: dict[tuple[str, str], list[Slot]] = defaultdict(list)
+    for system in site.calendars.systems:
+        for slot in site.calendars.coming(system, now, now + _AHEAD):
+            found[system, slot.job.name].append(slot)
+    coming = []
+    for (system, job), slots in found.items():
+        held = [hold for hold in holds if hold.system == system and hold.job in ("", job)]
+        obstacle = slots[0].obstacle.sentence if slots[0].obstacle else ""
+        said = f"held by {held[0].by}" if held else obstacle
+        coming.append(Coming(system, slots[0], len(slots) - 1, said))
+    return sorted(coming, key=lambda each: (each.slot.scheduled_for, each.slot.job.name))
 
 
 def _needs(site: Site, last: Sequence[RunRow], now: datetime) -> Iterable[Need]:
