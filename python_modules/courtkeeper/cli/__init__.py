@@ -27,6 +27,7 @@ class _Verb(NamedTuple):
 _VERBS = {
     "run": _Verb("courtkeeper.cli.run", "Run a job on a system, and report what it found and did."),
     "check": _Verb("courtkeeper.cli.check", "Check a server of yours, without an inventory."),
+    "calendar": _Verb("courtkeeper.cli.calendar", "Show, check and export what runs when on a system."),
     "vault": _Verb("courtkeeper.cli.vault", "List, verify, drill, restore, hold and prune backups."),
     "platform": _Verb("courtkeeper.cli.platform", "Start, show or stop the embedded platform."),
 }
