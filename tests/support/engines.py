@@ -59,7 +59,7 @@ def kubernetes(expressions: list[str], start: datetime, zone: str) -> list[datet
 
 
 def ics(texts: list[str], start: datetime, zone: str) -> list[datetime]:
-    """The instants of RFC 5545: local times that do not exist are ignored, of repeated ones the first is meant."""
+    """The instants of RFC 5545: a local time that does not exist is ignored, of a repeated one the first."""
     where = ZoneInfo(zone)
     first, rule = re.fullmatch(r"DTSTART[^:]*:(\w+)\nRRULE:(\S+)", texts[0]).groups()
     naive = rrulestr(rule, dtstart=datetime.strptime(first.rstrip("Z"), "%Y%m%dT%H%M%S"))  # noqa: DTZ007

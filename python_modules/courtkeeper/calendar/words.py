@@ -64,6 +64,8 @@ def _days(rule: Rule, when: str) -> str | None:
     months = ", ".join(_MONTHS[month - 1] for month in rule.months)
     if rule.month_days:
         days = ", ".join(_day_of_month(day) for day in rule.month_days)
+        if rule.month_days == (-1,):
+            return f"last day of {months or 'the month'}"
         return f"{days} {months}" if months else f"day {days} of the month"
     of = f" of {months}" if months else ""
     if not rule.weekdays:

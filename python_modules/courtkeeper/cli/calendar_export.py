@@ -141,7 +141,7 @@ def gate(
     Exit code 0: it may. 1: not now. 2: wrong usage, or the job is broken.
     """
     loaded = calendar_of(inventory, root)
-    reason = _closed(loaded, job, datetime.now(UTC))
+    reason = closed(loaded, job, datetime.now(UTC))
     if as_json:
         print_json({"job": job, "open": not reason, "reason": reason})
     elif reason:
@@ -149,7 +149,7 @@ def gate(
     sys.exit(common.FAILED if reason else 0)
 
 
-def _closed(loaded: Loaded, name: str, now: datetime) -> str:
+def closed(loaded: Loaded, name: str, now: datetime) -> str:
     """Return why a job may not begin now; empty if it may."""
     from courtkeeper.calendar.plan import obstacle
 

@@ -83,25 +83,40 @@ def export(loaded: Loaded, target: Target, now: datetime, options: Options, *, o
         done.compiled[job.name] = compiled
         if missing:
             done.left_out[job.name] = missing
-    head = f"# Made by `courtkeeper calendar export --to {target}` from {loaded.file}; do not edit.\n"
-    notes = [_note(job, done) for job, _ in taken]
-    if target is Target.SYSTEMD:
-        for note, files in zip(notes, pieces, strict=True):
-            done.files |= {name: head + note + text for name, text in files.items()}
-    elif target is Target.CRON:
-        about = f"# For a machine whose own time zone is {zone}: cron knows no other.\n"
-        lines = [f"{note}{piece}\n" for note, piece in zip(notes, pieces, strict=True)]
-        done.files["crontab"] = "".join([head, about, *lines])
-    elif target is Target.KUBERNETES:
-        done.files["cronjobs.yml"] = head + "".join(map("".join, zip(notes, pieces, strict=True)))
-    elif target is Target.ICS:
-        done.files["calendar.ics"] = ics.document(taken, options.place, now)
-    else:
-        done.files["schedules.yml"] = f"---\n{head}{''.join(notes)}{_yaml({'controller_schedules': pieces})}"
+    done.files = _assembled(loaded, taken, pieces, done, now, options, zone)
     return done
 
 
-def _piece(target: Target, job: Job, schedule: Schedule, now: datetime, options: Options, zone: str) -> Any:  # noqa: ANN401 - each engine's own
+def _assembled(
+    loaded: Loaded,
+    taken: list[tuple[Job, Schedule]],
+    pieces: list[Any],
+    done: Exported,
+    now: datetime,
+    options: Options,
+    zone: str,
+) -> dict[str, str]:
+    """Return the files of the jobs that were taken, each beginning with where it comes from."""
+    head = f"# Made by `courtkeeper calendar export --to {done.target}` from {loaded.file}; do not edit.\n"
+    refused = "".join(_comment(f"{name}: refused: {reason}.") for name, reason in done.refused.items())
+    noted = [(_note(job, done), piece) for (job, _), piece in zip(taken, pieces, strict=True)]
+    notes = "".join(note for note, _ in noted)
+    if done.target is Target.SYSTEMD:
+        return {name: head + note + text for note, units in noted for name, text in units.items()}
+    if done.target is Target.CRON:
+        about = f"# For a machine whose own time zone is {zone}: cron knows no other.\n"
+        return {"crontab": "".join([head, about, refused, *(f"{note}{lines}\n" for note, lines in noted)])}
+    if done.target is Target.KUBERNETES:
+        return {"cronjobs.yml": "".join([head, refused, *(note + text for note, text in noted)])}
+    if done.target is Target.ICS:
+        return {"calendar.ics": ics.document(taken, options.place, now)}
+    lint = "# yamllint disable rule:line-length\n"  # a rule cannot be broken
+    return {"schedules.yml": f"---\n{lint}{head}{refused}{notes}" + _yaml({"controller_schedules": pieces})}
+
+
+def _piece(  # each engine's own shape
+    target: Target, job: Job, schedule: Schedule, now: datetime, options: Options, zone: str
+) -> Any:  # noqa: ANN401
     """Return a job's part of the files. Raises ConfigurationError where it cannot be said."""
     place = options.place
     if target is Target.SYSTEMD:
@@ -127,9 +142,10 @@ class _Indented(yaml.SafeDumper):
 
 def _note(job: Job, done: Exported) -> str:
     missing = done.left_out.get(job.name)
-    if not missing:
-        return ""
-    text = f"{job.name}: not kept here: {', '.join(missing)}."
+    return _comment(f"{job.name}: not kept here: {', '.join(missing)}.") if missing else ""
+
+
+def _comment(text: str) -> str:
     return textwrap.fill(text, _WIDTH, initial_indent="# ", subsequent_indent="#   ") + "\n"
 
 
