@@ -33,6 +33,7 @@ _VERBS = {
     "approve": _Verb("courtkeeper.cli.approve", "Let a job begin that waits for a person."),
     "cancel": _Verb("courtkeeper.cli.cancel", "End a run, or a job's slot that waits."),
     "check": _Verb("courtkeeper.cli.check", "Check a server of yours, without an inventory."),
+    "calendar": _Verb("courtkeeper.cli.calendar", "Show, check and export what runs when on a system."),
     "vault": _Verb("courtkeeper.cli.vault", "List, verify, drill, restore, hold and prune backups."),
     "platform": _Verb("courtkeeper.cli.platform", "Start, show or stop the embedded platform."),
 }
