@@ -12,15 +12,28 @@ from typing import Annotated, Any
 
 import typer
 
-from courtkeeper.cli import common
+from courtkeeper.cli import common, completion
 from courtkeeper.runner.options import RunOptions, parse_extra_vars
 from courtkeeper.runner.processes import Cancellation
 
 
 def command(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job: the name of a playbook, without .yml.")],
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB",
+            help="The job: the name of a playbook, without .yml.",
+            autocompletion=completion.jobs,
+        ),
+    ],
     inventory: Annotated[
-        str, typer.Option("-i", "--inventory", help="The system: a directory, as inventory/embedded.")
+        str,
+        typer.Option(
+            "-i",
+            "--inventory",
+            help="The system: a directory, as inventory/embedded.",
+            autocompletion=completion.inventories,
+        ),
     ],
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what would be done.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Record what changes, before and after.")] = False,

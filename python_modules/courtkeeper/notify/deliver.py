@@ -37,6 +37,7 @@ _ONE_AT_A_TIME = threading.Lock()
 logging.getLogger("httpx").setLevel(logging.WARNING)
 _APPRISE_LOG = logging.getLogger("apprise")
 _APPRISE_LOG.propagate = False
+_APPRISE_LOG.setLevel(logging.WARNING)
 _APPRISE_LOG.addHandler(logging.NullHandler())
 
 

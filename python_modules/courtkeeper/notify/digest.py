@@ -99,7 +99,9 @@ def _ran(ran: Counter[str]) -> str:
     if not ran:
         return "Nothing ran in the last 24 hours."
     others = ", ".join(f"{number} {status}" for status, number in sorted(ran.items()) if status != "ok")
-    return f"{sum(ran.values())} runs in the last 24 hours: {ran['ok']} ok" + (f", {others}." if others else ".")
+    count = sum(ran.values())
+    head = f"{count} run{'s' if count > 1 else ''} in the last 24 hours: {ran['ok']} ok"
+    return f"{head}, {others}." if others else f"{head}."
 
 
 def _open(counts: Mapping[Status, int], wrong: list[SpanRow]) -> list[str]:

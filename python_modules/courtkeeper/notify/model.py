@@ -44,11 +44,9 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: Name
     secret: str
-    on: list[Literal[Event.FAILURE, Event.RECOVERY, Event.MISSED]] = [
-        Event.FAILURE,
-        Event.RECOVERY,
-        Event.MISSED,
-    ]
+    on: list[Literal["failure", "recovery", "missed"]] = msgspec.field(
+        default_factory=lambda: ["failure", "recovery", "missed"]
+    )
     digest_at: Clock = ""
 
     @property
