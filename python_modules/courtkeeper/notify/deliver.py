@@ -33,8 +33,9 @@ _LEVELS = {
 }
 # Apprise tells why only in its log, which is one for the whole process.
 _ONE_AT_A_TIME = threading.Lock()
-# Both would write addresses into whatever log the process keeps.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+# They would write addresses into whatever log the process keeps.
+for _name in ("httpx", "httpcore", "urllib3"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 _APPRISE_LOG = logging.getLogger("apprise")
 _APPRISE_LOG.propagate = False
 _APPRISE_LOG.setLevel(logging.WARNING)
