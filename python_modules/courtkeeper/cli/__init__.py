@@ -27,6 +27,11 @@ class _Verb(NamedTuple):
 
 _VERBS = {
     "run": _Verb("courtkeeper.cli.run", "Run a job on a system, and report what it found and did."),
+    "serve": _Verb("courtkeeper.cli.serve", "Run the calendar of a system by itself."),
+    "history": _Verb("courtkeeper.cli.history", "Show what ran, and one run closely."),
+    "findings": _Verb("courtkeeper.cli.open_findings", "Show what is wrong, and since when."),
+    "approve": _Verb("courtkeeper.cli.approve", "Let a job begin that waits for a person."),
+    "cancel": _Verb("courtkeeper.cli.cancel", "End a run, or a job's slot that waits."),
     "kpi": _Verb("courtkeeper.cli.kpi", "Show how well a system is kept, in numbers from evidence."),
     "notify": _Verb("courtkeeper.cli.notify", "List, test and serve the channels that tell people."),
     "report": _Verb("courtkeeper.cli.report", "Write a run's report again, and say where it is."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 from courtkeeper.calendar.model import Job, Misfire
 from courtkeeper.calendar.recurrence import Schedule
@@ -28,10 +29,9 @@ def due(job: Job, schedule: Schedule, since: datetime, now: datetime) -> tuple[l
         instants.append(at)
     if len(instants) > MOST_AT_ONCE:
         complete = instants[MOST_AT_ONCE - 1]
-    following = [*instants[1:], None]
     found = [
         Occurrence(at=at, deadline=at + job.grace, missed=_missed(job, at, after, now))
-        for at, after in zip(instants, following, strict=True)
+        for at, after in zip_longest(instants, instants[1:])
     ]
     return found[:MOST_AT_ONCE], complete
 

@@ -20,7 +20,7 @@ from courtkeeper.runner import run as drive
 from courtkeeper.runner import store as files
 from courtkeeper.runner.record import RunRecord, RunStatus
 from courtkeeper.scheduler.resume import limit_after
-from courtkeeper.store.recording import Origin
+from courtkeeper.store.identity import Origin
 from courtkeeper.store.sink import Sink
 from courtkeeper.store.store import Store
 

@@ -9,8 +9,9 @@ from courtkeeper.calendar.load import Loaded
 from courtkeeper.calendar.model import After, Job
 from courtkeeper.calendar.plan import obstacle
 from courtkeeper.scheduler.forecast import Forecast
+from courtkeeper.store.dispatch import Dispatch
 from courtkeeper.store.rows import HoldRow, SlotRow
-from courtkeeper.store.slots import ON_TIME, Dispatch
+from courtkeeper.store.slots import ON_TIME
 
 
 def in_the_way(dispatch: Dispatch, loaded: Loaded, job: Job, slot: SlotRow, now: datetime) -> str:

@@ -15,17 +15,17 @@ from datetime import datetime, timedelta
 import msgspec
 
 from courtkeeper.calendar.load import Loaded
-from courtkeeper.calendar.model import Job
+from courtkeeper.calendar.model import Job, Misfire
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.runner.store import new_run_id
 from courtkeeper.scheduler import forecast, gates, recovery
 from courtkeeper.scheduler.due import due
 from courtkeeper.scheduler.executor import Executor, Finished, Order
 from courtkeeper.scheduler.settling import outcome
-from courtkeeper.store import owners
+from courtkeeper.store import identity, owners
+from courtkeeper.store.dispatch import Dispatch
 from courtkeeper.store.rows import SlotRow
-from courtkeeper.store.slots import ON_TIME, Dispatch
-from courtkeeper.store.states import SlotState
+from courtkeeper.store.slots import ON_TIME, Ended, Made
 from courtkeeper.store.store import Store
 
 _MOST = 100  # slots looked at in one tick
@@ -71,7 +71,7 @@ class Scheduler:
         self._clock = clock
         self._monotonic = monotonic
         self._say = say
-        self.identity = owners.identify(settings.machine)
+        self.identity = identity.identify(settings.machine)
         self.orders: dict[str, Order] = {}
         self._ended: list[Finished] = []  # not stored yet, because the store did not take it
         self._loaded = Loaded(file="")
@@ -160,13 +160,13 @@ class Scheduler:
             f"Not heard from for {self.settings.lease}: others have taken over; going on under a new name."
         )
         system, now = self.settings.system, self._clock()
-        self.identity = owners.identify(self.settings.machine)
+        self.identity = identity.identify(self.settings.machine)
         self.store.owners.register(self.identity, "scheduler", self.settings.lease)
         with self.store.database.alone() as connection:
             for run_id, order in self.orders.items():
                 holder = f"{order.job.name} ({run_id})"
-                args = (order.job.locks, self.identity.owner, holder, now, order.slot)
-                if held := owners.take(connection, system, *args):
+                wanted = owners.rows(system, order.job.locks, self.identity.owner, holder, now, order.slot)
+                if held := owners.take(connection, wanted):
                     self.executor.cancel(run_id, f"because {held}, while this scheduler was not heard from")
 
     def _look_at_clock(self, now: datetime) -> None:
@@ -202,30 +202,28 @@ class Scheduler:
         for job in loaded.jobs:
             if not job.enabled:
                 continue
-            rule, until = known.get(job.name, ("", now))
-            if rule != _rule(job):
+            old, until = known.get(job.name, ("", now))
+            if old != rule(job):
                 until = now
-                self.store.slots.start_job(self.settings.system, job.name, _rule(job), now)
+                self.store.slots.start_job(self.settings.system, job.name, rule(job), now)
             self._cursors[job.name] = until
         self.store.slots.forget_jobs(self.settings.system, [*self._cursors, *loaded.broken])
         self._loaded = loaded
 
     def _make(self, now: datetime) -> None:
         """Make the occurrences that are due into slots."""
+        made: list[Made] = []
         for job in self._loaded.jobs:
-            if job.name not in self._cursors or not self._is_due(job, now):
-                continue
-            found, until = due(job, self._loaded.schedules[job.name], self._cursors[job.name], now)
-            self.store.slots.make(
-                self.settings.system,
-                job.name,
-                found,
-                until=until,
-                now=now,
-                only_latest=job.misfire_policy != "all",
-            )
-            self._cursors[job.name] = until
-            self._next.pop(job.name, None)
+            if job.name in self._cursors and self._is_due(job, now):
+                found, until = due(job, self._loaded.schedules[job.name], self._cursors[job.name], now)
+                latest = job.misfire_policy is not Misfire.ALL
+                made.append(Made(job=job.name, occurrences=found, until=until, only_latest=latest))
+        if not made:
+            return
+        self.store.slots.make(self.settings.system, made, now)
+        for each in made:
+            self._cursors[each.job] = each.until
+            self._next.pop(each.job, None)
 
     def _is_due(self, job: Job, now: datetime) -> bool:
         if job.name not in self._next:
@@ -245,7 +243,7 @@ class Scheduler:
                 if order is not None:
                     orders.append(order)
                 else:
-                    dispatch.note(slot, SlotState(slot.state), reason)
+                    dispatch.note(slot, reason)
         for order in orders:  # the claims are stored: whatever happens now, they are ours
             self.orders[order.run_id] = order
             self.executor.start(order)
@@ -281,13 +279,17 @@ class Scheduler:
     def _settle(self) -> None:
         """Store what ended; what the store does not take is kept for the next time."""
         self._ended += self.executor.finished()
-        for done in list(self._ended):
-            order = self.orders.get(done.run_id)
-            if order is not None:
-                result = outcome(order, done, self._loaded, self._clock())
-                self.store.slots.settle(order.slot, order.run_id, result)
-                self.orders.pop(done.run_id)
-            self._ended.remove(done)
+        known = [(self.orders[done.run_id], done) for done in self._ended if done.run_id in self.orders]
+        if known:
+            now = self._clock()
+            ended = [
+                Ended(order.slot, order.run_id, outcome(order, done, self._loaded, now))
+                for order, done in known
+            ]
+            self.store.slots.settle(self.identity.owner, ended)
+        for order, _ in known:
+            self.orders.pop(order.run_id)
+        self._ended = []
 
     def _cancel(self) -> None:
         """End the runs that a person wants ended."""
@@ -300,8 +302,8 @@ class Scheduler:
         return {job.name: job for job in self._loaded.jobs}
 
 
-def _rule(job: Job) -> str:
-    """What decides when a job runs: where that changes, the past is no more by that rule."""
+def rule(job: Job) -> str:
+    """Return what decides when a job runs: where that changes, the past is no more by that rule."""
     return f"{job.schedule};TZID={job.time_zone};ANCHOR={job.anchor or ''}"
 
 

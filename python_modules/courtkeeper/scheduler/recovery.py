@@ -10,9 +10,9 @@ from courtkeeper.runner.record import RunStatus
 from courtkeeper.scheduler.executor import Executor, Order
 from courtkeeper.scheduler.settling import outcome
 from courtkeeper.store import slots as store_slots
-from courtkeeper.store.owners import Identity
+from courtkeeper.store.identity import Identity
 from courtkeeper.store.rows import OwnerRow, SlotRow
-from courtkeeper.store.slots import Outcome
+from courtkeeper.store.slots import Ended, Outcome
 from courtkeeper.store.states import SlotState
 from courtkeeper.store.store import Store
 
@@ -41,8 +41,8 @@ def close(
     with store.database.alone() as connection:
         if not store.owners.end(connection, dead.owner, f"found dead by {me.owner}"):
             return
-        for slot in left:
-            store_slots.settle(connection, slot.id, slot.run_id, ends[slot.id])
+        ended = [Ended(slot.id, slot.run_id, ends[slot.id]) for slot in left]
+        store_slots.settle(connection, dead.owner, ended)
     if left:
         names = ", ".join(sorted({slot.job for slot in left}))
         say(f"The {dead.kind} {dead.owner} died while it ran {names}: its slots were closed.")

@@ -6,56 +6,19 @@ other machines only the lease is known, by the store's own clock. A lock is as g
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
 from courtkeeper.runner import processes
 from courtkeeper.store.connection import Database
+from courtkeeper.store.identity import Identity
 from courtkeeper.store.rows import OwnerRow, row_as
 from courtkeeper.store.tables import locks, owners
 
 LEASE = timedelta(seconds=60)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """One process that may own slots and locks, and where it is."""
-
-    owner: str
-    machine: str
-    pid: int
-    started: int
-
-
-@cache
-def this_machine() -> str:
-    """Return a name for all that see the same process table: the host, its boot, its PID namespace."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
-        namespace = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
-    except OSError:
-        return socket.gethostname()
-    return f"{socket.gethostname()}/{boot}/{namespace}"
-
-
-def identify(machine: str | None = None) -> Identity:
-    """Return a new identity for this process."""
-    pid = os.getpid()
-    started = processes.table()[pid].started
-    place = machine or this_machine()
-    return Identity(f"{place}/{pid}/{started}/{secrets.token_hex(3)}", place, pid, started)
-
-
-class LockHeld(Exception):  # noqa: N818 - an answer rather than an error
-    """Someone else holds what is wanted; the text says who."""
 
 
 class Owners:
@@ -77,7 +40,7 @@ class Owners:
                 "started_at": now,
                 "lease_until": now + lease,
             }
-            connection.execute(owners.insert(), row)
+            connection.execute(self._database.insert(owners).on_conflict_do_nothing(), row)
 
     def renew(self, identity: Identity, lease: timedelta = LEASE) -> bool:
         """Say that we live; False where somebody has already declared us dead."""
@@ -94,6 +57,11 @@ class Owners:
             return False
         connection.execute(delete(locks).where(locks.c.owner == owner))
         return True
+
+    def lock(self, system: str, keys: Iterable[str], identity: Identity, holder: str, at: datetime) -> str:
+        """Take all of `keys` for a person who has registered; return empty, or which is held and by what."""
+        with self._database.alone() as connection:
+            return take(connection, rows(system, keys, identity.owner, holder, at))
 
     def leave(self, identity: Identity) -> None:
         """Own nothing any more."""
@@ -118,34 +86,39 @@ class Owners:
         return [each for each in found if not _lives(each, me, now, alive)]
 
 
-def take(
-    connection: Connection, system: str, keys: Iterable[str], owner: str, holder: str, at: datetime,
-    slot: int | None = None,
-) -> str:  # fmt: skip
-    """Take all of `keys` or none; return empty, or which one is held and by what.
+def held(connection: Connection, system: str) -> dict[str, str]:
+    """Return the keys that are held, and by what."""
+    query = select(locks.c.key, locks.c.holder).where(locks.c.system == system)
+    return {row.key: row.holder for row in connection.execute(query)}
 
-    To be called in `Database.alone()`, where nobody else takes any.
-    """
-    wanted = sorted(set(keys))
-    query = (
-        select(locks.c.key, locks.c.holder)
-        .where(locks.c.system == system, locks.c.key.in_(wanted))
-        .order_by(locks.c.key)
-    )
-    for key, by in connection.execute(query):
-        return f"{key} is held by {by}"
-    rows = [
-        {"system": system, "key": key, "owner": owner, "holder": holder, "slot": slot, "taken_at": at}
-        for key in wanted
-    ]
-    if rows:
-        connection.execute(locks.insert(), rows)
+
+def rows(
+    system: str, keys: Iterable[str], owner: str, holder: str, at: datetime, slot: int | None = None
+) -> list[dict[str, Any]]:
+    """Return what `take_rows` wants: one row a key."""
+    same = {"system": system, "owner": owner, "holder": holder, "slot": slot, "taken_at": at}
+    return [{**same, "key": key} for key in sorted(set(keys))]
+
+
+def take_rows(connection: Connection, wanted: Sequence[dict[str, Any]]) -> None:
+    """Take locks that nobody holds; in `Database.alone()`, where nobody else takes any."""
+    if wanted:
+        connection.execute(locks.insert(), wanted)
+
+
+def take(connection: Connection, wanted: Sequence[dict[str, Any]]) -> str:
+    """Take all of `rows` or none; return empty, or which is held and by what. In `Database.alone()`."""
+    known = held(connection, wanted[0]["system"]) if wanted else {}
+    for row in wanted:
+        if row["key"] in known:
+            return f"{row['key']} is held by {known[row['key']]}"
+    take_rows(connection, wanted)
     return ""
 
 
-def free(connection: Connection, slots: Sequence[int]) -> None:
-    """Give back what was taken for these slots."""
-    connection.execute(delete(locks).where(locks.c.slot.in_(slots)))
+def free(connection: Connection, owner: str, slots: Sequence[int]) -> None:
+    """Give back what an owner took for these slots."""
+    connection.execute(delete(locks).where(locks.c.owner == owner, locks.c.slot.in_(slots)))
 
 
 def _lives(owner: OwnerRow, me: Identity, now: datetime, alive: dict[int, processes.Process]) -> bool:

@@ -75,7 +75,10 @@ class Queries:
         return _run(found[0]) if found else None
 
     def find_run(self, word: str) -> RunRow:
-        """Return the one run whose id begins or ends with `word`. Raises ConfigurationError else."""
+        """Return the one run whose id begins or ends with `word`, or the last one of a job of that name.
+
+        Raises ConfigurationError where there is none, or more than one.
+        """
         if exact := self.run(word):
             return exact
         like = _escaped(word)
@@ -92,6 +95,8 @@ class Queries:
             return _run(found[0])
         if found:
             raise ConfigurationError(f"{word!r} is more than one run: give more of its id.")
+        if of_job := self.latest_runs(job=word, limit=1).rows:
+            return of_job[0]
         raise ConfigurationError(f"There is no run {word!r}: `courtkeeper history` lists them.")
 
     def run_page(self, run_id: str) -> RunPage | None:

@@ -20,21 +20,12 @@ from courtkeeper.runner.record import RunRecord, RunStatus
 from courtkeeper.runner.store import runs_dir
 from courtkeeper.store import spans
 from courtkeeper.store.connection import Database
+from courtkeeper.store.identity import Origin
 from courtkeeper.store.packing import pack_record, pack_text
 from courtkeeper.store.tables import actions, documents, metrics, output, run_hosts, runs
 
 _STAMP = re.compile(r"(\d{8}T\d{6})Z-.+")
 _ASK_AT_ONCE = 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Why a run came to be: `trigger` is person, schedule or request; `slot` the number of its slot."""
-
-    trigger: str = "person"
-    slot: int | None = None
-    attempt: int = 1
-    owner: str = ""
 
 
 def system_of(inventory: str) -> str:

@@ -8,19 +8,22 @@ import time
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
 from courtkeeper.findings import CourtkeeperError
-from courtkeeper.runner import Observer
+from courtkeeper.runner import Cancellation, Observer
 from courtkeeper.runner.record import RunRecord
-from courtkeeper.store.recording import Origin
-from courtkeeper.store.store import Store
+from courtkeeper.store.identity import Identity, Origin
+
+if TYPE_CHECKING:
+    from courtkeeper.store.store import Store
 
 Result = TypeVar("Result")
 _BATCH = 1000  # lines
 _EVERY_S = 0.5
+_LOOK_EVERY_S = 2.0
 # A store that answers no more must not fill the memory: what is printed is in output.log too.
 _MOST_LINES = 200_000
 
@@ -32,8 +35,22 @@ class Sink(Observer):
     `trouble` is a sentence where not all could be stored: the run's own files have it.
     """
 
-    def __init__(self, open_store: Callable[[], Store], origin: Origin, wait_s: float = 60.0) -> None:
-        """Begin to open the store; wait `wait_s` seconds for it at the end."""
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        origin: Origin,
+        *,
+        person: Identity | None = None,
+        cancel: Cancellation | None = None,
+        wait_s: float = 60.0,
+    ) -> None:
+        """Wait at most `wait_s` seconds for the store at the end.
+
+        `person` is who drives the run where no scheduler does, so that others see that he lives; `cancel` is
+        asked for the run's end when the store says that somebody wants it.
+        """
+        self._person = person
+        self._cancel = cancel
         self.trouble = ""
         self._open = open_store
         self._origin = origin
@@ -69,10 +86,10 @@ class Sink(Observer):
         self._queue.put(record)
 
     def _work(self) -> None:
-        store = self._attempt(self._open, "It is not in the store")
+        store = self._attempt(self._opened, "It is not in the store")
         run_id, seq = "", 0
         lines: list[str] = []
-        flushed = time.monotonic()
+        flushed = looked = time.monotonic()
         item: RunRecord | str | _Pause = _NOTHING
         while item is not _END:
             item = self._next(_EVERY_S)
@@ -86,10 +103,30 @@ class Sink(Observer):
                         "Its output is not all in the store",
                     )
                 lines, seq, flushed = [], seq + 1, time.monotonic()
+            if store is not None and time.monotonic() - looked >= _LOOK_EVERY_S:
+                self._attempt(partial(self._look, store, run_id), "Whether to cancel it is not known")
+                looked = time.monotonic()
             if isinstance(item, RunRecord) and store is not None:
                 run_id = item.run_id
                 write = store.recording.begin if item.finished_at is None else store.recording.finish
                 self._attempt(partial(write, item, self._origin), "It is not in the store")
+
+        if store is not None and self._person:
+            self._attempt(partial(store.owners.leave, self._person), "Its locks are not free")
+
+    def _opened(self) -> Store:
+        store = self._open()
+        if self._person:
+            store.owners.register(self._person, "person")
+        return store
+
+    def _look(self, store: Store, run_id: str) -> None:
+        """Say that we live, and hear whether the run is to end."""
+        if self._person:
+            store.owners.renew(self._person)
+        if self._cancel is not None and not self._cancel.requested.is_set():
+            for by in store.people.cancellations([run_id]).values():
+                self._cancel.request(f"by {by}")
 
     def _attempt(self, write: Callable[[], Result], what: str) -> Result | None:
         try:

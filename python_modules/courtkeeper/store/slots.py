@@ -9,14 +9,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, literal, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from courtkeeper.store import owners
 from courtkeeper.store.connection import Database
+from courtkeeper.store.dispatch import Dispatch, end_overdue, last_passed, waiting
 from courtkeeper.store.paging import at_most
-from courtkeeper.store.rows import ApprovalRow, HoldRow, SlotRow, row_as
-from courtkeeper.store.states import WAITING, SlotState
-from courtkeeper.store.tables import approvals, cursors, holds, runs, slots
+from courtkeeper.store.rows import SlotRow, row_as
+from courtkeeper.store.states import SlotState
+from courtkeeper.store.tables import cursors, slots
 
 # What begins within a minute is not late: a scheduler looks once a second, and two must agree.
 ON_TIME = timedelta(minutes=1)
@@ -32,6 +41,16 @@ class Occurrence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Made:
+    """The occurrences of a job up to `until`; `only_latest`: of those not begun only the latest may begin."""
+
+    job: str
+    occurrences: Sequence[Occurrence]
+    until: datetime
+    only_latest: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What came of an attempt. `retry_at`: when the next one may begin, with `options`, by `deadline`."""
 
@@ -41,6 +60,15 @@ class Outcome:
     retry_at: datetime | None = None
     deadline: datetime | None = None
     options: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An attempt that ended: of which slot, as which run, and what came of it."""
+
+    slot: int
+    run_id: str
+    outcome: Outcome
 
 
 class Slots:
@@ -75,42 +103,35 @@ class Slots:
         with self._database.write() as connection:
             connection.execute(delete(cursors).where(gone))
 
-    def make(
-        self,
-        system: str,
-        job: str,
-        occurrences: Sequence[Occurrence],
-        *,
-        until: datetime,
-        now: datetime,
-        only_latest: bool,
-    ) -> None:
-        """Make slots, each once however many schedulers do so, and move the job's cursor on to `until`.
-
-        `only_latest`: of those that have not begun only the latest may, the others are missed.
-        """
+    def make(self, system: str, made: Sequence[Made], now: datetime) -> None:
+        """Make slots, each once however many schedulers do so, and move the jobs' cursors on."""
         rows = [
             {
                 "system": system,
-                "job": job,
-                "scheduled_for": each.at,
+                "job": each.job,
+                "scheduled_for": occurrence.at,
                 "trigger": "schedule",
-                "state": SlotState.MISSED if each.missed else SlotState.WAITING,
-                "reason": each.missed,
-                "deadline": each.deadline,
-                "not_before": each.at,
-                "finished_at": now if each.missed else None,
+                "state": SlotState.MISSED if occurrence.missed else SlotState.WAITING,
+                "reason": occurrence.missed,
+                "deadline": occurrence.deadline,
+                "not_before": occurrence.at,
+                "finished_at": now if occurrence.missed else None,
             }
-            for each in occurrences
+            for each in made
+            for occurrence in each.occurrences
         ]
+        moved = [{"b_job": each.job, "b_until": each.until} for each in made]
         with self._database.write() as connection:
             if rows:
                 connection.execute(self._database.insert(slots).on_conflict_do_nothing(), rows)
-            due = [each.at for each in occurrences if not each.missed]
-            if only_latest and due:
-                _supersede(connection, system, job, max(due), now)
-            mine = (cursors.c.system == system) & (cursors.c.job == job) & (cursors.c.until < until)
-            connection.execute(update(cursors).where(mine).values(until=until))
+            for each in made:
+                due = [occurrence.at for occurrence in each.occurrences if not occurrence.missed]
+                if each.only_latest and due:
+                    _supersede(connection, system, each.job, max(due), now)
+            if moved:
+                behind = (cursors.c.job == bindparam("b_job")) & (cursors.c.until < bindparam("b_until"))
+                moving = update(cursors).where(cursors.c.system == system, behind)
+                connection.execute(moving.values(until=bindparam("b_until")), moved)
 
     def rewind(self, system: str, now: datetime) -> int:
         """Forget what was made of a time that has not come: the clock was wrong and went back.
@@ -155,7 +176,7 @@ class Slots:
 
     def any_waiting(self, system: str, now: datetime) -> bool:
         """Whether a slot may begin now or has waited too long."""
-        query = select(slots.c.id).where(*_waiting(system, now)).limit(1)
+        query = select(slots.c.id).where(*waiting(system, now)).limit(1)
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
 
@@ -168,30 +189,32 @@ class Slots:
         number = func.row_number().over(
             partition_by=slots.c.job, order_by=[slots.c.scheduled_for, slots.c.id]
         )
-        ranked = select(slots.c.id, number.label("number")).where(*_waiting(system, now)).subquery()
+        ranked = select(slots.c.id, number.label("number")).where(*waiting(system, now)).subquery()
         query = (
             select(slots)
             .join(ranked, ranked.c.id == slots.c.id)
             .where(ranked.c.number == 1)
             .order_by(slots.c.scheduled_for, slots.c.id)
             .limit(most)
+            .with_for_update(of=slots)
         )
         with self._database.alone() as connection:
-            _end_overdue(connection, system, now)
+            end_overdue(connection, system, now)
             connection.execute(
                 update(slots)
-                .where(*_waiting(system, now), slots.c.state == SlotState.WAITING)
+                .where(*waiting(system, now), slots.c.state == SlotState.WAITING)
                 .where(slots.c.scheduled_for < now - ON_TIME)
                 .values(state=SlotState.LATE)
             )
-            yield Dispatch(
-                connection, system, now, [row_as(SlotRow, row) for row in connection.execute(query)]
-            )
+            found = [row_as(SlotRow, row) for row in connection.execute(query)]
+            dispatch = Dispatch(connection, system, now, found)
+            yield dispatch
+            dispatch.store()
 
-    def settle(self, slot: int, run_id: str, outcome: Outcome) -> bool:
-        """Store what came of a slot's attempt; False where the slot has gone on without it."""
+    def settle(self, owner: str, ended: Sequence[Ended]) -> None:
+        """Store what came of attempts and free their locks; a slot that has gone on without one stays."""
         with self._database.write() as connection:
-            return settle(connection, slot, run_id, outcome)
+            settle(connection, owner, ended)
 
     def of_owner(self, owner: str) -> list[SlotRow]:
         """Return the slots that an owner runs."""
@@ -228,74 +251,6 @@ class Slots:
             return [row_as(SlotRow, row) for row in connection.execute(query)]
 
 
-class Dispatch:
-    """Waiting slots, and the right to decide about them."""
-
-    def __init__(self, connection: Connection, system: str, now: datetime, waiting: list[SlotRow]) -> None:
-        """Decide at `now` within the transaction of `connection`."""
-        self.connection = connection
-        self.waiting = waiting
-        self._system = system
-        self._now = now
-
-    def holds(self) -> list[HoldRow]:
-        """Return what a person holds back now."""
-        query = select(holds).where(holds.c.system == self._system, holds.c.released_at.is_(None))
-        rows = [row_as(HoldRow, row) for row in self.connection.execute(query)]
-        return [row for row in rows if row.until is None or row.until > self._now]
-
-    def approval(self, slot: SlotRow) -> ApprovalRow | None:
-        """Return who approved a slot, or None."""
-        query = select(approvals).where(
-            approvals.c.system == self._system,
-            approvals.c.job == slot.job,
-            approvals.c.scheduled_for == slot.scheduled_for,
-        )
-        row = self.connection.execute(query).one_or_none()
-        return None if row is None else row_as(ApprovalRow, row)
-
-    def last_passed(self, job: str) -> datetime | None:
-        """Return when the last run of a job began, if it ended well."""
-        return last_passed(self.connection, self._system, job)
-
-    def claim(self, slot: SlotRow, keys: Sequence[str], owner: str, run_id: str) -> str:
-        """Make a slot ours, with all its locks; return empty, or what is in its way."""
-        holder = f"{slot.job} ({run_id})"
-        if held := owners.take(self.connection, self._system, keys, owner, holder, self._now, slot.id):
-            return held
-        mine = update(slots).where(slots.c.id == slot.id, slots.c.state.in_(WAITING))
-        values = {
-            "state": SlotState.RUNNING,
-            "owner": owner,
-            "run_id": run_id,
-            "attempt": slot.attempt + 1,
-            "started_at": self._now,
-            "reason": "",
-        }
-        if not self.connection.execute(mine.values(values)).rowcount:
-            owners.free(self.connection, [slot.id])
-            return "another scheduler has it"
-        return ""
-
-    def note(self, slot: SlotRow, state: SlotState, reason: str) -> None:
-        """Say where a slot stands, if that is news."""
-        if (slot.state, slot.reason) == (state, reason):
-            return
-        values: dict[str, Any] = {"state": state, "reason": reason}
-        if state.finished:
-            values["finished_at"] = self._now
-        self.connection.execute(update(slots).where(slots.c.id == slot.id).values(values))
-
-
-def _waiting(system: str, now: datetime) -> list[ColumnElement[bool]]:
-    return [
-        slots.c.system == system,
-        slots.c.finished_at.is_(None),
-        slots.c.not_before <= now,
-        slots.c.state.in_(WAITING),
-    ]
-
-
 def _supersede(connection: Connection, system: str, job: str, by: datetime, now: datetime) -> None:
     older = update(slots).where(
         slots.c.system == system,
@@ -310,50 +265,39 @@ def _supersede(connection: Connection, system: str, job: str, by: datetime, now:
     connection.execute(older.values(state=SlotState.MISSED, reason=reason, finished_at=now))
 
 
-def _end_overdue(connection: Connection, system: str, now: datetime) -> None:
-    overdue = [*_waiting(system, now), slots.c.deadline < now]
-    why = case((slots.c.reason == "", "nobody was there to begin it"), else_=slots.c.reason)
-    for state, words, condition in (
-        (SlotState.MISSED, "it did not begin in time: ", slots.c.attempt == 0),
-        (SlotState.FAILED, "its retry did not begin in time: ", slots.c.attempt > 0),
-    ):
-        values = {"state": state, "reason": literal(words) + why, "finished_at": now}
-        connection.execute(update(slots).where(*overdue, condition).values(values))
+def settle(connection: Connection, owner: str, ended: Sequence[Ended]) -> None:
+    """Store what came of attempts and free their locks; within a transaction of the caller's."""
+    for again in (False, True):
+        chosen = [each for each in ended if (each.outcome.retry_at is not None) is again]
+        names = ("state", "reason", "finished_at", *(("not_before", "deadline", "options") if again else ()))
+        values: dict[str, Any] = {name: bindparam(f"b_{name}") for name in names}
+        if chosen:
+            connection.execute(_THAT_ATTEMPT.values(values), [_values(each) for each in chosen])
+    owners.free(connection, owner, [each.slot for each in ended])
 
 
-def settle(connection: Connection, slot: int, run_id: str, outcome: Outcome) -> bool:
-    """Store what came of an attempt and free its locks; within a transaction of the caller's."""
-    # What was given up for lost is put right by whoever ran it after all.
-    mine = update(slots).where(
-        slots.c.id == slot,
-        slots.c.run_id == run_id,
-        slots.c.state.in_([SlotState.RUNNING, SlotState.LOST]),
-    )
-    values: dict[str, Any] = {"state": outcome.state, "reason": outcome.reason}
+# What was given up for lost is put right by whoever ran it after all.
+_THAT_ATTEMPT = update(slots).where(
+    slots.c.id == bindparam("b_slot"),
+    slots.c.run_id == bindparam("b_run_id"),
+    slots.c.state.in_([SlotState.RUNNING, SlotState.LOST]),
+)
+
+
+def _values(ended: Ended) -> dict[str, Any]:
+    outcome = ended.outcome
+    given: dict[str, Any] = {"slot": ended.slot, "run_id": ended.run_id, "reason": outcome.reason}
     if outcome.retry_at is None:
-        values["finished_at"] = outcome.at
+        given |= {"state": outcome.state, "finished_at": outcome.at}
     else:
-        values |= {"state": SlotState.RETRYING, "not_before": outcome.retry_at, "finished_at": None}
-        values["deadline"] = outcome.deadline
-    if outcome.options is not None:
-        values["options"] = _json(outcome.options)
-    done = connection.execute(mine.values(values)).rowcount > 0
-    if done:
-        owners.free(connection, [slot])
-    return done
-
-
-def last_passed(connection: Connection, system: str, job: str) -> datetime | None:
-    """Return when the last real run of a job began, if it ended well and found nothing critical."""
-    query = (
-        select(runs.c.started_at, runs.c.status, runs.c.worst)
-        .where(runs.c.system == system, runs.c.job == job, runs.c.check_mode.is_(False))
-        .where(runs.c.finished_at.is_not(None))
-        .order_by(runs.c.started_at.desc())
-        .limit(1)
-    )
-    row = connection.execute(query).one_or_none()
-    return row.started_at if row and row.status == "ok" and row.worst != "crit" else None
+        given |= {
+            "state": SlotState.RETRYING,
+            "finished_at": None,
+            "not_before": outcome.retry_at,
+            "deadline": outcome.deadline,
+            "options": _json(outcome.options or {}),
+        }
+    return {f"b_{name}": value for name, value in given.items()}
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -279,7 +279,7 @@ def test_a_store_that_takes_nothing_is_said_once_and_nothing_is_lost(
     bench.at(0.5)
     settle = light.slots.settle
 
-    def full(*_: object) -> bool:
+    def full(*_: object) -> None:
         raise CourtkeeperError("The store has no room left: make room on its disk.")
 
     monkeypatch.setattr(light.slots, "settle", full)

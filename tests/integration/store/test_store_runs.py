@@ -12,7 +12,7 @@ from sqlalchemy import inspect, text
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Status
 from courtkeeper.runner.record import RunRecord, RunStatus
 from courtkeeper.store import Store, open_store
-from courtkeeper.store.recording import Origin
+from courtkeeper.store.identity import Origin
 from courtkeeper.store.retention import Keep
 from courtkeeper.store.tables import metadata
 from support.records import GOOD, NOON, found, record
