@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 1_000_000
 MOST_EVENTS = 1_000
 _LONGEST = timedelta(days=366)
-_FIRST_YEAR = 1970
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
 _RARE = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 _PARTS = {"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYMONTH", "BYMONTHDAY", "BYDAY", "BYSETPOS", "WKST"}
 
@@ -153,8 +153,8 @@ def _understood(given: Event, zone: ZoneInfo, title: str) -> _Event:
     if start is None:
         raise ConfigurationError("has no DTSTART: say when it begins")
     first, own = _local(start, zone)
-    if first.year < _FIRST_YEAR:
-        raise ConfigurationError(f"begins before {_FIRST_YEAR}: give it a later DTSTART")
+    if not _FIRST_YEAR <= first.year <= _LAST_YEAR:
+        raise ConfigurationError(f"does not begin from {_FIRST_YEAR} to {_LAST_YEAR}: mend its DTSTART")
     length = _length(given, start, first, own)
     replaced = _single(given, "recurrence-id")
     if replaced is not None and given["recurrence-id"].params.get("RANGE"):

@@ -113,7 +113,7 @@ class Schedule:
         """Yield what `between` does, with the local times; no two have the same instant."""
         start, end = max(start.astimezone(UTC), _START), min(end.astimezone(UTC), _END)
         last: datetime | None = None
-        for local in self._locals((start - _FAR).date(), (end + _FAR).date()):
+        for local in self.local_times((start - _FAR).date(), (end + _FAR).date()):
             occurrence = instant_of(local, self.zone)
             if occurrence.instant >= end:
                 return
@@ -127,12 +127,12 @@ class Schedule:
 
         Asks each change of the zone's offset rather than each occurrence, so that ten years cost little.
         """
-        for low, high in _changes(self.zone, start.astimezone(UTC), end.astimezone(UTC)):
+        for low, high in changes(self.zone, start.astimezone(UTC), end.astimezone(UTC)):
             for occurrence in self.occurrences(low - timedelta(days=1), high + timedelta(days=1)):
                 if occurrence.irregular is not None:
                     yield occurrence
 
-    def _locals(self, first: date, last: date) -> Iterator[datetime]:
+    def local_times(self, first: date, last: date) -> Iterator[datetime]:
         """Yield the naive local times of the rule from the day `first` on, ascending, past the day `last`."""
         first = max(first, self.anchor) if self.anchor else first
         year, month = first.year, first.month
@@ -203,7 +203,7 @@ _END = datetime(_LAST_YEAR, 1, 1, tzinfo=UTC)
 _STEP = timedelta(days=7)
 
 
-def _changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+def changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Yield the spans, of a week or less, in which the zone's offset changes."""
     steps = range((end - start) // _STEP + 1)
     points = [min(start + _STEP * (number + 1), end) for number in steps]

@@ -38,6 +38,7 @@ _VERBS = {
     "undo": _Verb("courtkeeper.cli.undo", "Show how to take back what a run did."),
     "doctor": _Verb("courtkeeper.cli.doctor", "Check the installation, and say what to mend."),
     "check": _Verb("courtkeeper.cli.check", "Check a server of yours, without an inventory."),
+    "calendar": _Verb("courtkeeper.cli.calendar", "Show, check and export what runs when on a system."),
     "vault": _Verb("courtkeeper.cli.vault", "List, verify, drill, restore, hold and prune backups."),
     "platform": _Verb("courtkeeper.cli.platform", "Start, show or stop the embedded platform."),
 }
