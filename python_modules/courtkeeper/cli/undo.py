@@ -91,7 +91,7 @@ def command(
             _refuse_unless_shown(way, yes=yes)
             _show(run_id, [way], as_json=as_json)
             return
-        argv = _argv(way, inventory or f"inventory/{way.action.system}", checkout)
+        argv = _argv(way, inventory or str(checkout / "inventory" / way.action.system), checkout)
         _run(argv, checkout, silent=as_json)
         store.people.mark_undone(way.action.id, by=common.person(), at=datetime.now(UTC))
     if as_json:

@@ -44,7 +44,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: Name
     secret: str
-    on: list[Literal["failure", "recovery", "missed"]] = msgspec.field(
+    events: list[Literal["failure", "recovery", "missed"]] = msgspec.field(
         default_factory=lambda: ["failure", "recovery", "missed"]
     )
     digest_at: Clock = ""

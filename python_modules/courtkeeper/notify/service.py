@@ -125,7 +125,7 @@ class Notifier:
         channels = [
             each.name
             for name in names
-            if isinstance(each := wanted.find(name), Channel) and event in each.on
+            if isinstance(each := wanted.find(name), Channel) and event in each.events
         ]
         if not channels:
             return messages
@@ -145,7 +145,7 @@ class Notifier:
         messages = []
         for each in wanted.channels:
             mine = [outcome for outcome in outcomes if each.name in told.get(outcome.job, ())]
-            if mine and Event.MISSED in each.on:
+            if mine and Event.MISSED in each.events:
                 title, body = texts.missed(self._system, mine, wanted.link)
                 key = f"{Event.MISSED}-{mine[0].key}"
                 messages.append(

@@ -31,7 +31,7 @@ def refused(root: Path, text: str) -> str:
 def test_channels_and_pings_are_read(tmp_path: Path) -> None:
     found = load.load(checkout(tmp_path, {}), tmp_path)
     assert found.names == ["team", "switch"]
-    assert found.channels[0].on == ["failure", "recovery", "missed"]
+    assert found.channels[0].events == ["failure", "recovery", "missed"]
     assert isinstance(found.find("switch"), Ping)
     assert load.load(tmp_path / "inventory/none", tmp_path).names == []
 
