@@ -4,7 +4,8 @@
   in `defaults/main.yml`;
 - the collection's `tests/sanity/ignore-*.txt`: ansible-test wants the GPL in every module's header, this
   project is under the MIT licence, and that is the only thing ignored;
-- `inventory/calendar.schema.json`, from the structs of the calendar, for editors;
+- `inventory/calendar.schema.json` for editors and `docs/calendar_fields.md` for people, from the calendar's
+  structs;
 - `awx/schedules.yml`, from the embedded system's calendar.
 """
 
@@ -189,6 +190,7 @@ def calendar_files(root: Path) -> dict[Path, str]:
     awx = exporting.export(load.load(embedded, root), exporting.Target.AWX, now, options)
     return {
         root / "inventory/calendar.schema.json": schema.text(),
+        root / "docs/calendar_fields.md": schema.reference(),
         root / "awx/schedules.yml": awx.files["schedules.yml"],
     }
 

@@ -18,7 +18,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
 
 ENVIRONMENT = "COURTKEEPER_STORE"
-_BUSY_S = 30.0
+_BUSY_S = 30
+_MOST_CONNECTIONS = 100  # a thread of each run may write
 _SQLITE = "sqlite+pysqlite"
 _POSTGRES = "postgresql+psycopg"
 # One at a time decides what begins. Any number that nobody else uses on that database.
@@ -94,7 +95,7 @@ def _complaint(error: DBAPIError) -> str:
     if "full" in low or "no space" in low or "could not extend" in low:
         return f"has no room left ({said}): make room on its disk."
     if "locked" in low or "busy" in low:
-        return f"was in use for {_BUSY_S:g} s ({said}): end what holds it."
+        return f"was in use for {_BUSY_S} s ({said}): end what holds it."
     if "readonly" in low or "unable to open" in low or "permission denied" in low:
         return f"cannot be written ({said}): mend its rights."
     if "malformed" in low or "not a database" in low:
@@ -134,8 +135,17 @@ def locate(root: Path, given: str | None = None) -> URL:
 
 def _engine(url: URL, *, is_sqlite: bool) -> Engine:
     if not is_sqlite:
-        return create_engine(url, pool_pre_ping=True, connect_args={"application_name": "courtkeeper"})
-    engine = create_engine(url, connect_args={"timeout": _BUSY_S, "check_same_thread": False})
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            max_overflow=_MOST_CONNECTIONS,
+            connect_args={"application_name": "courtkeeper", "connect_timeout": _BUSY_S},
+        )
+    engine = create_engine(
+        url,
+        max_overflow=_MOST_CONNECTIONS,
+        connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

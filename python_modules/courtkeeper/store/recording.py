@@ -58,7 +58,8 @@ class Recording:
         """Store what came of a run; True if it was not known before. All of it or nothing."""
         if record.status is RunStatus.RUNNING:
             raise ValueError(f"{record.run_id} has not ended")
-        with self._database.write() as connection:
+        # One at a time: what is open for a job must stay so until its spans are stored.
+        with self._database.alone() as connection:
             run = self._begin(connection, record, origin or Origin())
             row = connection.execute(
                 update(runs)

@@ -80,8 +80,8 @@ def test_what_a_job_does_not_say_the_calendar_says(tmp_path: Path) -> None:
           blackouts: [christmas.ics]
           jobs:
             - {name: backup, schedule: FREQ=DAILY;BYHOUR=3, blackouts: [], notify: []}
-            - {name: patching, playbook: patch, schedule: FREQ=DAILY;BYHOUR=4, disruptive: true, time_zone: UTC,
-               retries: {times: 3, backoff_minutes: 10, factor: 3}}
+            - {name: patching, playbook: patch, schedule: FREQ=DAILY;BYHOUR=4, disruptive: true,
+               time_zone: UTC, retries: {times: 3, backoff_minutes: 10, factor: 3}}
     """
     loaded = load(*calendars.checkout(tmp_path, text))
     backup, patching = loaded.jobs
