@@ -36,7 +36,14 @@ courtkeeper_notifications:
 
 
 def slot(
-    store: Store, job: str, at: datetime, state: str = "ok", *, run_id: str = "", reason: str = "", **given: Any
+    store: Store,
+    job: str,
+    at: datetime,
+    state: str = "ok",
+    *,
+    run_id: str = "",
+    reason: str = "",
+    **given: Any,
 ) -> int:
     """A slot of the calendar that has come to its end a minute after its time."""
     missed = state == "missed"
@@ -57,7 +64,9 @@ def slot(
         return int(connection.execute(slots.insert().values(row | given).returning(slots.c.id)).scalar_one())
 
 
-def scheduled(store: Store, number: int, *, job: str = "checks", good: bool = True, **given: Any) -> RunRecord:
+def scheduled(
+    store: Store, number: int, *, job: str = "checks", good: bool = True, **given: Any
+) -> RunRecord:
     """The run `number` of a job, one an hour, of a slot of the calendar that it brings to its end."""
     done = record(
         number,
@@ -67,9 +76,7 @@ def scheduled(store: Store, number: int, *, job: str = "checks", good: bool = Tr
         **given,
     )
     state = "ok" if good else "failed"
-    mine = slot(
-        store, job, done.started_at, state, run_id=done.run_id, finished_at=done.finished_at
-    )
+    mine = slot(store, job, done.started_at, state, run_id=done.run_id, finished_at=done.finished_at)
     store.recording.finish(done, Origin(trigger="schedule", slot=mine))
     return done
 
@@ -97,7 +104,7 @@ def receiver() -> Iterator[Receiver]:
     seen = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the library's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             seen.requests.append((self.command, self.path, dict(self.headers), body))
             self.send_response(seen.answers.pop(0) if seen.answers else 200)
@@ -121,7 +128,9 @@ def receiver() -> Iterator[Receiver]:
         thread.join()
 
 
-def checkout(root: Path, secrets: dict[str, str], channels: str = CHANNELS, jobs: list[dict[str, Any]] | None = None) -> Path:
+def checkout(
+    root: Path, secrets: dict[str, str], channels: str = CHANNELS, jobs: list[dict[str, Any]] | None = None
+) -> Path:
     """Write a checkout with an inventory `embedded`, its channels and secrets; return the inventory."""
     inventory = root / "inventory/embedded"
     values = inventory / "group_vars/all"

@@ -91,7 +91,7 @@ def _build(arguments: list[str]) -> typer.Typer:
 
 
 def _words_to_complete() -> list[str]:
-    """Return what stands on the line that a shell wants completed: bash, then zsh and fish, as typer tells it."""
+    """Return what stands on the line that a shell wants completed, as typer hears it from bash, zsh, fish."""
     line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
     return line.split()[1:] if "_COURTKEEPER_COMPLETE" in os.environ else []
 

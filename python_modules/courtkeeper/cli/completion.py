@@ -1,4 +1,4 @@
-"""What the shell completes: jobs, inventories, runs, channels. A name too few is better than an error here."""
+"""What the shell completes: jobs, inventories, runs, channels. Better a name too few than an error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def jobs(context: typer.Context, incomplete: str) -> list[str]:
 def calendar_jobs(context: typer.Context, incomplete: str) -> list[str]:
     """Return the jobs of the calendars."""
     root = _root()
-    names = {name for inventory in (_named(context, root) if root else []) for name in _of_calendar(inventory)}
+    names = {
+        name for inventory in (_named(context, root) if root else []) for name in _of_calendar(inventory)
+    }
     return _fitting(names, incomplete)
 
 
@@ -43,7 +45,9 @@ def runs(incomplete: str) -> list[str]:
     if root is None:
         return []
     try:
-        names = sorted((entry.name for entry in os.scandir(root / "var" / "runs") if entry.is_dir()), reverse=True)
+        names = sorted(
+            (entry.name for entry in os.scandir(root / "var" / "runs") if entry.is_dir()), reverse=True
+        )
     except OSError:
         return []
     return [name for name in names if name.startswith(incomplete)][:_MOST_RUNS]
@@ -65,7 +69,7 @@ def channels(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _of_calendar(inventory: Path) -> set[str]:
-    """The names of a calendar's jobs; read by hand, because to judge it all takes too long for a key press."""
+    """The names of a calendar's jobs; not judged, which would take too long for a key press."""
     from courtkeeper.calendar import load, nodes
     from courtkeeper.findings import CourtkeeperError
 

@@ -16,7 +16,10 @@ def command(
     inventory: Annotated[
         str | None,
         typer.Option(
-            "-i", "--inventory", help="Only this system; else every one.", autocompletion=completion.inventories
+            "-i",
+            "--inventory",
+            help="Only this system; else every one.",
+            autocompletion=completion.inventories,
         ),
     ] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Show the good findings too.")] = False,

@@ -10,7 +10,7 @@ import typer
 from courtkeeper.cli import common, completion, stores
 
 if TYPE_CHECKING:
-    from courtkeeper.kpi.definitions import Kpi
+    from courtkeeper.kpi.indicator import Kpi
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 24

@@ -22,13 +22,11 @@ Inventory = Annotated[
     str, typer.Option("-i", "--inventory", help="The system.", autocompletion=completion.inventories)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-Root = Annotated[
-    str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
-]
+Root = Annotated[str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")]
 
 
 @app.command("test")
-def test(
+def try_channel(
     channel: Annotated[
         str, typer.Argument(metavar="CHANNEL", help="Its name.", autocompletion=completion.channels)
     ],
@@ -42,12 +40,12 @@ def test(
     """
     from courtkeeper.notify import load
     from courtkeeper.notify.deliver import deliver
-    from courtkeeper.notify.service import test_message
+    from courtkeeper.notify.service import made_message
 
     found, where, _ = _setup(inventory, root)
     to = load.channel(channel, found.wanted)
     kind = load.masked(load.address(to, found.secrets))
-    message = test_message(where.name, channel, datetime.now(UTC))
+    message = made_message(where.name, channel, datetime.now(UTC))
     deliver(to, message, found.secrets)
     if as_json:
         common.print_json({"channel": channel, "sent": True, "reference": message.reference})

@@ -44,7 +44,7 @@ def command(
         page = store.queries.run_page(run_id)
     if page is None or page.record is None:
         raise ConfigurationError(
-            f"Of {run_id} only the summary is kept, or it runs still: `courtkeeper history {run_id}` shows it."
+            f"Of {run_id} no more than a summary is there: `courtkeeper history {run_id}` shows it."
         )
     directory = output or runs_dir(checkout) / run_id
     try:

@@ -1,4 +1,4 @@
-"""`courtkeeper undo RUN`: how to take back what a run did; a command among it is run when it is told to be."""
+"""`courtkeeper undo RUN`: how to take back what a run did; a command is run when it is told to be."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def command(
 ) -> None:
     """Show how to take back what a run did, the last thing first. Nothing is run without --action and --yes.
 
-    What is a command (of courtkeeper, or apt-get on a host) can be run from here; statements for a database or
-    a cache, and instructions, are for a person who sees what has changed since.
+    What is a command (of courtkeeper, or apt-get on a host) can be run from here; statements for a database
+    or a cache, and instructions, are for a person who sees what has changed since.
     Exit code 0; 1: the command failed; 2: wrong usage.
     """
     checkout = common.checkout(root)
@@ -144,7 +144,7 @@ def _chosen(ways: list[Way], number: int, run_id: str) -> Way:
 def _refuse_unless_shown(way: Way, *, yes: bool) -> None:
     if yes:
         raise ConfigurationError(
-            f"Action {way.number} is no command that can be run from here: do it {way.where}: {way.action.undo}"
+            f"Action {way.number} is no command to be run from here: do it {way.where}: {way.action.undo}"
         )
 
 
@@ -166,7 +166,10 @@ def _argv(way: Way, inventory: str, root: Path) -> list[str]:
 def _run(argv: list[str], root: Path, *, silent: bool) -> None:
     import os
 
-    environment = os.environ | {"ANSIBLE_CONFIG": str(root / "ansible.cfg"), "DEBIAN_FRONTEND": "noninteractive"}
+    environment = os.environ | {
+        "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
+        "DEBIAN_FRONTEND": "noninteractive",
+    }
     try:
         done = subprocess.run(
             argv, cwd=root, env=environment, check=False, stdout=subprocess.DEVNULL if silent else None

@@ -45,7 +45,7 @@ def finding(
     status: Status,
     summary: str,
     fix: str = "",
-    observed: float | int | str | None = None,
+    observed: float | str | None = None,
 ) -> Finding:
     """Return a finding of the doctor's."""
     return Finding(

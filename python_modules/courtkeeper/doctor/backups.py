@@ -19,7 +19,9 @@ def vault(patient: Patient) -> Iterator[Finding]:
         path = told.path_of("", patient.root)
     except ConfigurationError:
         text = "No settings of a vault lie here: the job backup_verify writes them."
-        yield finding("vault", "", Status.SKIPPED, text, "run backup and backup_verify, where backups are wanted")
+        yield finding(
+            "vault", "", Status.SKIPPED, text, "run backup and backup_verify, where backups are wanted"
+        )
         return
     try:
         settings = told.vault_file(path)

@@ -82,7 +82,9 @@ def collection(patient: Patient) -> Iterator[Finding]:
     elif not (home / "roles").is_dir():
         yield finding("collection", "courtkeeper.ops", Status.CRIT, "Its link to roles/ leads nowhere.", fix)
     else:
-        yield finding("collection", "courtkeeper.ops", Status.OK, f"courtkeeper.ops {version}.", observed=version)
+        yield finding(
+            "collection", "courtkeeper.ops", Status.OK, f"courtkeeper.ops {version}.", observed=version
+        )
 
 
 def programs(patient: Patient) -> Iterator[Finding]:

@@ -47,7 +47,9 @@ def calendars(patient: Patient) -> Iterator[Finding]:
             continue
         loaded = calendar.load(inventory, patient.root)
         for problem in loaded.problems[:_MOST]:
-            yield finding("calendar", f"{problem.file}:{problem.line}", Status.CRIT, str(problem), "mend that line")
+            yield finding(
+                "calendar", f"{problem.file}:{problem.line}", Status.CRIT, str(problem), "mend that line"
+            )
         if not loaded.problems:
             text = f"{len(loaded.jobs)} jobs, all good."
             yield finding("calendar", name, Status.OK, text, observed=len(loaded.jobs))
@@ -64,7 +66,9 @@ def _channels(patient: Patient, inventory: Path, named: set[str]) -> Iterator[Fi
         return
     for channel in sorted(named - set(found.names)):
         text = f"Jobs are to tell {channel}, which is no channel of {name}/{notifications.PATH}."
-        yield finding("notifications", channel, Status.CRIT, text, "declare it there, or take it out of the calendar")
+        yield finding(
+            "notifications", channel, Status.CRIT, text, "declare it there, or take it out of the calendar"
+        )
     try:
         known = load_secrets(patient.root, inventory, None) if found.names else {}
         for channel in found.names:
@@ -88,7 +92,9 @@ def messages(patient: Patient) -> Iterator[Finding]:
         for inventory in patient.inventories:
             lost = Outbox(database, inventory.name).latest(state=MessageState.GIVEN_UP, limit=_MOST)
             for each in lost:
-                text = f"{each.title!r} of {each.created_at:%Y-%m-%d} never reached {each.channel}: {each.error}"
+                text = (
+                    f"{each.title!r} of {each.created_at:%Y-%m-%d} never reached {each.channel}: {each.error}"
+                )
                 fix = f"mend it, and try: courtkeeper notify test {each.channel} -i {inventory.name}"
                 yield finding("messages", f"{each.channel} {each.reference}", Status.WARN, text, fix)
             if not lost:

@@ -1,6 +1,6 @@
 """Sending one message: by apprise to a channel, or as a request to a dead man's switch.
 
-An address holds secrets. It is in no error, no log and no argument; what a service answers is told by its kind.
+An address holds secrets. It is in no error, no log and no argument.
 """
 
 from __future__ import annotations

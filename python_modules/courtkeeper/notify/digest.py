@@ -31,7 +31,9 @@ def due(store: Store, system: str, channel: Channel, zone: ZoneInfo, now: dateti
     if at is None or local.time() < at:
         return None
     same = (
-        (outbox.c.system == system) & (outbox.c.channel == channel.name) & (outbox.c.key == _key(local.date()))
+        (outbox.c.system == system)
+        & (outbox.c.channel == channel.name)
+        & (outbox.c.key == _key(local.date()))
     )
     with store.database.read() as connection:
         stored = connection.execute(select(exists().where(same))).scalar_one()
@@ -108,7 +110,9 @@ def _open(counts: Mapping[Status, int], wrong: list[SpanRow]) -> list[str]:
     if not sum(counts.values()):
         return ["No finding is open."]
     said = ", ".join(
-        f"{counts[status]} {status}" for status in (Status.CRIT, Status.WARN, Status.UNKNOWN) if counts.get(status)
+        f"{counts[status]} {status}"
+        for status in (Status.CRIT, Status.WARN, Status.UNKNOWN)
+        if counts.get(status)
     )
     lines = [f"Open findings: {said}.", *texts.findings(wrong, _MOST)]
     left = sum(counts.values()) - len(wrong)

@@ -101,7 +101,8 @@ def serve(
         "probe": lambda: _prober(root, inventory, store, say).serve(stop),
     }
     threads = [
-        threading.Thread(target=work, name=f"courtkeeper-{name}", daemon=True) for name, work in others.items()
+        threading.Thread(target=work, name=f"courtkeeper-{name}", daemon=True)
+        for name, work in others.items()
     ]
     for thread in threads:
         thread.start()

@@ -11,7 +11,8 @@ import pytest
 
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.kpi import probes
-from courtkeeper.kpi.definitions import INDICATORS, Kpi
+from courtkeeper.kpi.definitions import INDICATORS
+from courtkeeper.kpi.indicator import Kpi
 from courtkeeper.kpi.measure import measure
 from courtkeeper.kpi.probes import Answer, Probe, Prober, ask
 from courtkeeper.runner.record import RunStatus
@@ -67,7 +68,13 @@ def test_availability_is_the_share_of_probes_that_were_answered(store: Store, kp
 
 
 def test_data_quality_is_the_share_of_games_that_passed(store: Store, kpi: Measure) -> None:
-    good = {"games": 11, "games_loaded": 8, "games_unchanged": 2, "games_quarantined": 1, "games_unverified": 5}
+    good = {
+        "games": 11,
+        "games_loaded": 8,
+        "games_unchanged": 2,
+        "games_quarantined": 1,
+        "games_unverified": 5,
+    }
     store.recording.finish(record(0, job="nba_refresh", metrics=good))
     store.recording.finish(record(1, job="nba_refresh", metrics={"games_corrected": 1, "games_missing": 0}))
     store.recording.finish(record(2, job="nba_refresh", metrics={"games_missing": 50}, check=True))
@@ -90,7 +97,9 @@ def test_maintenance_is_without_a_person_where_the_calendar_did_it_alone(store: 
 
 def test_recovery_is_from_opened_to_closed(store: Store, kpi: Measure) -> None:
     for number, status in enumerate(["warn", "crit", "ok", "unknown", "ok", "warn"]):
-        store.recording.finish(record(number, [found("/", status), found("/x", "crit" if number < 4 else "ok")]))
+        store.recording.finish(
+            record(number, [found("/", status), found("/x", "crit" if number < 4 else "ok")])
+        )
     one = kpi("recovery")  # / was wrong for 2 h, /x for 4 h; what could not be judged is no fault
     assert one.value == pytest.approx(3)
     assert one.basis == "2 findings closed; the median is 3.0 h."
@@ -101,7 +110,14 @@ def test_missed_and_late_are_shares_of_what_was_due(store: Store, kpi: Measure) 
         scheduled(store, number)
     slot(store, "checks", NOON + timedelta(hours=5), "missed", reason="the scheduler was down")
     late = NOON + timedelta(hours=6)
-    slot(store, "checks", late, "ok", started_at=late + timedelta(minutes=5), finished_at=late + timedelta(hours=1))
+    slot(
+        store,
+        "checks",
+        late,
+        "ok",
+        started_at=late + timedelta(minutes=5),
+        finished_at=late + timedelta(hours=1),
+    )
     assert kpi("missed").value == pytest.approx(100 / 6, abs=1e-3)
     assert kpi("missed").basis == "1 of 6 slots."
     assert kpi("late").value == pytest.approx(20)
@@ -111,7 +127,8 @@ def test_missed_and_late_are_shares_of_what_was_due(store: Store, kpi: Measure) 
 def drill(store: Store, number: int, source: str, status: str = "ok", **numbers: float) -> None:
     findings = [found(f"{source}/b{number}", status, id="drill.restore", observed=3.5)]
     findings += [
-        found(f"{source}/b{number}", "ok", id=f"drill.{name}", observed=value) for name, value in numbers.items()
+        found(f"{source}/b{number}", "ok", id=f"drill.{name}", observed=value)
+        for name, value in numbers.items()
     ]
     store.recording.finish(record(number, findings, job="restore_drill"))
 
@@ -147,9 +164,7 @@ def test_patch_age_is_that_of_the_host_longest_ago(store: Store, kpi: Measure) -
     store.recording.finish(record(13, job="patch", playbook="os_patching", host_stats=two, check=True))
     assert kpi("patch_age").value == pytest.approx(1, abs=1e-3)
     assert [(part.name, part.value) for part in kpi("patch_age").parts] == [("web1", 0.5), ("web2", 1.0)]
-    lost = record(
-        14, job="patch", playbook="os_patching", host_stats={"web3": bad}, status=RunStatus.FAILED
-    )
+    lost = record(14, job="patch", playbook="os_patching", host_stats={"web3": bad}, status=RunStatus.FAILED)
     store.recording.finish(lost)
     assert kpi("patch_age").value is None
     assert kpi("patch_age").basis == "os_patching never ended well on web3."

@@ -120,7 +120,9 @@ def test_missed_slots_are_one_message(bench: Bench) -> None:
     slot(bench.store, "other", NOON, "missed", reason="of a job that tells nobody")
     assert bench.at(1) == [("team", "[embedded] missed: checks")]
     body = bench.got[-1].body
-    assert body.startswith("12 runs did not begin:\n- checks, due 2026-03-02 12:00 UTC: the scheduler was down")
+    assert body.startswith(
+        "12 runs did not begin:\n- checks, due 2026-03-02 12:00 UTC: the scheduler was down"
+    )
     assert "- and 2 more" in body
 
 
@@ -148,7 +150,9 @@ def test_two_notifiers_tell_once(bench: Bench) -> None:
             list(pool.map(lambda each: each.tick(), two))
     keys = [(each.channel, each.key) for each in bench.got]
     assert len(keys) == len(set(keys))
-    titles = [title for title in (each.title for each in bench.got) if "fails" in title or "recovered" in title]
+    titles = [
+        title for title in (each.title for each in bench.got) if "fails" in title or "recovered" in title
+    ]
     assert len(titles) == 29
 
 

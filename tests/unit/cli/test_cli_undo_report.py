@@ -47,8 +47,8 @@ def run(capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
 def actions(*undos: str) -> list[ActionRow]:
     return [
         ActionRow(
-            id=number, run_id="r", system="embedded", job="j", at=NOON, host="db1", finding_id="", subject="s",
-            text="t", undo=undo, undone_at=None, undone_by="",
+            id=number, run_id="r", system="embedded", job="j", at=NOON, host="db1", finding_id="",
+            subject="s", text="t", undo=undo, undone_at=None, undone_by="",
         )
         for number, undo in enumerate(undos, 1)
     ]  # fmt: skip
@@ -78,7 +78,9 @@ def test_only_what_is_surely_a_command_of_ours_can_be_run(undo: str, kind: str) 
 
 
 def test_the_last_thing_done_comes_first_and_what_has_no_way_back_not_at_all() -> None:
-    ways = ways_back(actions("CONFIG SET a 1", "none needed", "", "-- nothing to take back: as it was", "DROP INDEX x;"))
+    ways = ways_back(
+        actions("CONFIG SET a 1", "none needed", "", "-- nothing to take back: as it was", "DROP INDEX x;")
+    )
     assert [way.number for way in ways] == [5, 1]
 
 
@@ -101,7 +103,8 @@ def test_a_way_back_is_shown_first_and_run_when_it_is_told(
     ways = {each["undo"]: each for each in json.loads(run(capfd, "undo", done.run_id, "--json")[1])["ways"]}
     assert [each["runnable"] for each in ways.values()] == [True, False, True]
     held, index, trouble = (
-        str(ways[undo]["action"]) for undo in ("courtkeeper --version", "DROP INDEX x;", "courtkeeper no-such-verb")
+        str(ways[undo]["action"])
+        for undo in ("courtkeeper --version", "DROP INDEX x;", "courtkeeper no-such-verb")
     )
     assert run(capfd, "undo", done.run_id, "--yes")[0] == 2
     assert run(capfd, "undo", done.run_id, "--action", "999", "--yes")[0] == 2
@@ -145,9 +148,14 @@ def test_a_report_is_written_again(root: Path, capfd: pytest.CaptureFixture[str]
     first, last = keep(root, record(0, [found("/", "warn")])), keep(root, record(1))
     code, text = run(capfd, "report")
     assert (code, text.strip()) == (0, f"var/runs/{last.run_id}/report.html")
-    assert "/ is warn." in Path(
-        json.loads(run(capfd, "report", first.run_id[:16], "--json", "-o", str(tmp_path / "out"))[1])["report"]
-    ).read_text()
+    assert (
+        "/ is warn."
+        in Path(
+            json.loads(run(capfd, "report", first.run_id[:16], "--json", "-o", str(tmp_path / "out"))[1])[
+                "report"
+            ]
+        ).read_text()
+    )
     assert run(capfd, "report", "nothing-of-that-name")[0] == 2
     (tmp_path / "file").touch()
     assert run(capfd, "report", "-o", str(tmp_path / "file"))[0] == 1

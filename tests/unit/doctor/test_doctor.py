@@ -54,7 +54,9 @@ def test_what_is_wrong_with_a_system_says_what_mends_it(patient: Patient) -> Non
     inventory = patient.inventories[0]
     (patient.root / "secrets.json").chmod(0o644)
     calendar = inventory / "group_vars/all/calendar.yml"
-    calendar.write_text(calendar.read_text().replace("- team", "- tema").replace("FREQ=DAILY", "FREQ=SECONDLY"))
+    calendar.write_text(
+        calendar.read_text().replace("- team", "- tema").replace("FREQ=DAILY", "FREQ=SECONDLY")
+    )
     found = [each for check in system.CHECKS for each in check(patient)]
     by = {(each.id, each.status): each for each in found}
     assert by["doctor.secrets", Status.CRIT].fix.startswith("run `chmod 600 ")

@@ -17,7 +17,7 @@ from courtkeeper.cli import main
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.notify.deliver import DeliveryError, deliver
 from courtkeeper.notify.model import Channel, Event, Ping
-from courtkeeper.notify.service import test_message as made
+from courtkeeper.notify.service import made_message as made
 from courtkeeper.platform.ports import free_port
 from support.notices import Receiver, checkout, receiver
 
@@ -83,7 +83,9 @@ def test_mail_is_sent(capfd: pytest.CaptureFixture[str]) -> None:
     controller = Controller(Handler(), hostname="127.0.0.1", port=free_port())
     controller.start()
     try:
-        where = f"mailto://127.0.0.1:{controller.port}?from=keeper@example.org&to=team@example.org&mode=insecure"
+        where = (
+            f"mailto://127.0.0.1:{controller.port}?from=keeper@example.org&to=team@example.org&mode=insecure"
+        )
         deliver(TEAM, made("embedded", "team", NOW), {"address": where})
     finally:
         controller.stop()
@@ -150,6 +152,9 @@ def test_each_channel_has_a_command_that_tries_it(
     server.answers = [500]
     assert said("test", "team")[0] == 1
     code, text = said("list", "--json")
-    assert [each["address"] for each in json.loads(text)["channels"]] == ["json://********", "http://********"]
+    assert [each["address"] for each in json.loads(text)["channels"]] == [
+        "json://********",
+        "http://********",
+    ]
     assert said("deliver")[0] == 0
     assert "team" in said("list")[1]
