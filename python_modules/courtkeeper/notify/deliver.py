@@ -94,7 +94,7 @@ def ping(of: Ping, where: str, message: MessageRow, *, pause: Callable[[float], 
 
 def _notify(of: Channel, where: str, message: MessageRow) -> None:
     try:
-        from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+        from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
     except ImportError as error:
         raise ConfigurationError(
             f"apprise cannot be imported ({error.name}): pip install 'courtkeeper[notify]'."
@@ -114,6 +114,12 @@ def _notify(of: Channel, where: str, message: MessageRow) -> None:
             raise ConfigurationError(
                 f"the secret {of.secret} is no address that apprise knows: write one as mailto://… or slack://…"
             )
+        if len(to) != 1:
+            raise ConfigurationError(
+                f"the secret {of.secret} holds several addresses: declare a channel for each"
+            )
+        if "overflow=" not in where:
+            to[0].overflow_mode = OverflowMode.SPLIT  # a service with short messages gets several
         done = to.notify(
             title=message.title,
             body=f"{message.body}\nReference {message.reference}".strip(),
