@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from courtkeeper.cli import common, stores, web_options
+from courtkeeper.cli import common, completion, stores, web_options
 from courtkeeper.findings import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 def command(
     inventory: Annotated[
-        str, typer.Option("-i", "--inventory", help="The system: a directory, as inventory/embedded.")
+        str,
+        typer.Option(
+            "-i",
+            "--inventory",
+            help="The system: a directory, as inventory/embedded.",
+            autocompletion=completion.inventories,
+        ),
     ],
     workers: Annotated[int, typer.Option("--workers", min=1, max=100, help="How many runs at once.")] = 4,
     every: Annotated[

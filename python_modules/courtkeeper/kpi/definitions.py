@@ -2,89 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from statistics import mean, median
-from typing import ClassVar, Literal
-
-import msgspec
+from typing import ClassVar
 
 from courtkeeper.findings import Status
 from courtkeeper.kpi.evidence import MEMORY, Evidence, recently
+from courtkeeper.kpi.indicator import Found, Indicator, Part, Point, age, by_day, day_of, percent
 from courtkeeper.store.states import SlotState
 
 _DAY = timedelta(days=1)
 _ON_TIME = timedelta(minutes=1)
-
-
-class Point(msgspec.Struct, frozen=True):
-    """A value of the past."""
-
-    at: datetime
-    value: float
-
-
-class Part(msgspec.Struct, frozen=True):
-    """What a value is made of: one host, source or probe."""
-
-    name: str
-    value: float | None
-
-
-class Kpi(msgspec.Struct, frozen=True, kw_only=True):
-    """An indicator as it is now. `value` is in `unit`, None where it is unknown; `basis` says why, or from what.
-
-    `trend` is oldest first; `better` says which way is good.
-    """
-
-    key: str
-    title: str
-    definition: str
-    unit: str
-    better: Literal["more", "less"]
-    value: float | None
-    basis: str
-    trend: list[Point] = []
-    parts: list[Part] = []
-
-
-class Found(msgspec.Struct, frozen=True):
-    """What an indicator makes of the evidence."""
-
-    value: float | None
-    basis: str
-    trend: list[Point] = []
-    parts: list[Part] = []
-
-
-class Indicator(ABC):
-    """One indicator: what it means, and how it is measured."""
-
-    key: ClassVar[str]
-    title: ClassVar[str]
-    definition: ClassVar[str]
-    unit: ClassVar[str]
-    better: ClassVar[Literal["more", "less"]]
-
-    @abstractmethod
-    def find(self, evidence: Evidence) -> Found:
-        """Measure it. No evidence is no value."""
-
-    def measure(self, evidence: Evidence) -> Kpi:
-        """Return it with its words."""
-        found = self.find(evidence)
-        return Kpi(
-            key=self.key,
-            title=self.title,
-            definition=self.definition,
-            unit=self.unit,
-            better=self.better,
-            value=None if found.value is None else round(found.value, 4),
-            basis=found.basis,
-            trend=[Point(each.at, round(each.value, 4)) for each in found.trend],
-            parts=found.parts,
-        )
 
 
 class Availability(Indicator):
@@ -105,10 +34,10 @@ class Availability(Indicator):
         asked = sum(each.asked for each in hours)
         if not asked:
             return Found(None, "Nothing was probed: declare courtkeeper_probes in probes.yml.")
-        days = _by_day((each.hour, each.asked, each.answered) for each in hours)
+        days = by_day((each.hour, each.asked, each.answered) for each in hours)
         names = sorted({each.name for each in hours})
         parts = [
-            Part(name, _percent(sum(each.answered for each in mine), sum(each.asked for each in mine)))
+            Part(name, percent(sum(each.answered for each in mine), sum(each.asked for each in mine)))
             for name in names
             if (mine := [each for each in hours if each.name == name])
         ]
@@ -116,7 +45,7 @@ class Availability(Indicator):
         seen = min(len({each.hour for each in hours}) / max(whole, 1), 1)
         good = sum(each.answered for each in hours)
         basis = f"{asked} probes, {asked - good} not answered; {seen:.0%} of the hours were probed."
-        return Found(_percent(good, asked), basis, days, parts)
+        return Found(percent(good, asked), basis, days, parts)
 
 
 class DataQuality(Indicator):
@@ -138,7 +67,9 @@ class DataQuality(Indicator):
         bad_names = ("games_quarantined", "games_missing")
         counts = []
         for run in evidence.metrics([*good_names, *bad_names]):
-            good, bad = (sum(sum(run.numbers.get(name, ())) for name in names) for names in (good_names, bad_names))
+            good, bad = (
+                sum(sum(run.numbers.get(name, ())) for name in names) for names in (good_names, bad_names)
+            )
             if good + bad:
                 counts.append((run.at, good + bad, good))
         judged = sum(each[1] for each in counts)
@@ -146,7 +77,7 @@ class DataQuality(Indicator):
             return Found(None, "No game was judged in the window.")
         good = sum(each[2] for each in counts)
         basis = f"{judged:g} judgements of games in {len(counts)} runs, {judged - good:g} not good."
-        return Found(_percent(good, judged), basis, [Point(at, _percent(a, n)) for at, n, a in counts])
+        return Found(percent(good, judged), basis, [Point(at, percent(a, n)) for at, n, a in counts])
 
 
 class Unattended(Indicator):
@@ -155,8 +86,8 @@ class Unattended(Indicator):
     key = "unattended"
     title = "Maintenance without a person"
     definition = (
-        "Of all maintenance that was begun and ended in the window, the share that the calendar began and that "
-        "ended well, with nobody approving, starting, or cancelling it. Check mode is no maintenance."
+        "Of all maintenance that ended in the window, the share that the calendar began and that ended "
+        " well, with nobody approving, starting, or cancelling it. Check mode is no maintenance."
     )
     unit = "%"
     better = "more"
@@ -168,9 +99,11 @@ class Unattended(Indicator):
             return Found(None, "No maintenance ended in the window.")
         good = [each for each in done if each.by_itself and each.state == SlotState.OK]
         alone = {id(each) for each in good}
-        basis = f"{len(done)} pieces of maintenance, {len(done) - len(good)} of them with a person, or not well."
-        days = _by_day((each.at, 1, int(id(each) in alone)) for each in done)
-        return Found(_percent(len(good), len(done)), basis, days)
+        basis = (
+            f"{len(done)} pieces of maintenance, {len(done) - len(good)} of them with a person, or not well."
+        )
+        days = by_day((each.at, 1, int(id(each) in alone)) for each in done)
+        return Found(percent(len(good), len(done)), basis, days)
 
 
 class Recovery(Indicator):
@@ -179,8 +112,8 @@ class Recovery(Indicator):
     key = "recovery"
     title = "Mean time to recovery"
     definition = (
-        "Of the warnings and critical findings closed in the window, the mean time from the run that opened them "
-        "to the run that found them right, or gone. Findings that are still open do not count: they are listed."
+        "Of the warnings and critical findings closed in the window, the mean time from the run that opened "
+        "them to the run that found them right, or gone. Findings that are still open do not count."
     )
     unit = "h"
     better = "less"
@@ -192,7 +125,7 @@ class Recovery(Indicator):
             return Found(None, "No finding was closed in the window.")
         days: dict[datetime, list[float]] = {}
         for at, length in closed:
-            days.setdefault(_day(at), []).append(length)
+            days.setdefault(day_of(at), []).append(length)
         lengths = [length for _, length in closed]
         basis = f"{len(closed)} findings closed; the median is {median(lengths):.1f} h."
         return Found(mean(lengths), basis, [Point(at, mean(each)) for at, each in days.items()])
@@ -203,7 +136,9 @@ class Missed(Indicator):
 
     key = "missed"
     title = "Missed runs"
-    definition = "Of the slots of the calendar that came to their end in the window, the share that never began."
+    definition = (
+        "Of the slots of the calendar that came to their end in the window, the share that never began."
+    )
     unit = "%"
     better = "less"
 
@@ -213,8 +148,8 @@ class Missed(Indicator):
         if not done:
             return Found(None, "The calendar had nothing due in the window.")
         missed = sum(each.state == SlotState.MISSED for each in done)
-        days = _by_day((each.at, 1, int(each.state == SlotState.MISSED)) for each in done)
-        return Found(_percent(missed, len(done)), f"{missed} of {len(done)} slots.", days)
+        days = by_day((each.at, 1, int(each.state == SlotState.MISSED)) for each in done)
+        return Found(percent(missed, len(done)), f"{missed} of {len(done)} slots.", days)
 
 
 class Late(Indicator):
@@ -223,8 +158,8 @@ class Late(Indicator):
     key = "late"
     title = "Late runs"
     definition = (
-        "Of the slots of the calendar that began and ended in the window, the share that began more than a minute "
-        "after its time."
+        "Of the slots of the calendar that began and ended in the window, the share that began more than a "
+        "minute after its time."
     )
     unit = "%"
     better = "less"
@@ -239,8 +174,8 @@ class Late(Indicator):
         if not late:
             return Found(None, "No slot of the calendar began in the window.")
         count = sum(each for _, each in late)
-        days = _by_day((at, 1, each) for at, each in late)
-        return Found(_percent(count, len(late)), f"{count} of {len(late)} slots.", days)
+        days = by_day((at, 1, each) for at, each in late)
+        return Found(percent(count, len(late)), f"{count} of {len(late)} slots.", days)
 
 
 class ProvenRestore(Indicator):
@@ -249,8 +184,8 @@ class ProvenRestore(Indicator):
     key = "proven_restore"
     title = "Last proven restore"
     definition = (
-        "Days since a drill last restored a backup and found it to be what was backed up; of several sources the "
-        "one for which that is longest ago counts."
+        "Days since a drill last restored a backup and found it to be what was backed up; of several "
+        "sources the one for which that is longest ago counts."
     )
     unit = "d"
     better = "less"
@@ -266,7 +201,7 @@ class ProvenRestore(Indicator):
             if each.status is Status.OK:
                 proven[source].append(each.at)
         recent = recently(tried, evidence.now)
-        return _age({name: proven[name] for name in sorted(recent)}, evidence, "No drill has restored {}.")
+        return age({name: proven[name] for name in sorted(recent)}, evidence, "No drill has restored {}.")
 
 
 class _OfDrills(Indicator):
@@ -307,8 +242,8 @@ class Rpo(_OfDrills):
     title = "Recovery point (RPO)"
     finding = "drill.rpo"
     definition = (
-        "In the last drill, the seconds from the newest thing that came back to the drill: how much would have been "
-        "lost."
+        "In the last drill, the seconds from the newest thing that came back to the drill: how much would "
+        "have been lost."
     )
 
 
@@ -342,14 +277,15 @@ class PatchAge(Indicator):
     key = "patch_age"
     title = "Patch age"
     definition = (
-        "Days since os_patching last ended well on a host, in earnest; the host for which that is longest ago counts."
+        "Days since os_patching last ended well on a host, in earnest; the host for which that is longest "
+        "ago counts."
     )
     unit = "d"
     better = "less"
 
     def find(self, evidence: Evidence) -> Found:
         """By host."""
-        return _age(evidence.well_on("os_patching"), evidence, "os_patching never ended well on {}.")
+        return age(evidence.well_on("os_patching"), evidence, "os_patching never ended well on {}.")
 
 
 INDICATORS: Sequence[type[Indicator]] = (
@@ -365,41 +301,3 @@ INDICATORS: Sequence[type[Indicator]] = (
     Expiry,
     PatchAge,
 )
-
-
-def _percent(good: float, of: float) -> float:
-    return 100 * good / of
-
-
-def _day(at: datetime) -> datetime:
-    return at.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _by_day(counted: Iterable[tuple[datetime, int, int]]) -> list[Point]:
-    """Return the share by day (UTC) from (when, how many, how many of them)."""
-    days: dict[datetime, tuple[int, int]] = {}
-    for at, number, good in counted:
-        before = days.get(_day(at), (0, 0))
-        days[_day(at)] = before[0] + number, before[1] + good
-    return [Point(at, _percent(good, number)) for at, (number, good) in sorted(days.items()) if number]
-
-
-def _age(times: dict[str, list[datetime]], evidence: Evidence, never: str) -> Found:
-    """Return how many days ago something last happened to each; the longest ago counts, never is unknown."""
-    if not times:
-        return Found(None, never.format("anything"))
-    parts = [
-        Part(name, round((evidence.now - own[-1]) / _DAY, 2) if own else None) for name, own in sorted(times.items())
-    ]
-    missing = [part.name for part in parts if part.value is None]
-    if missing:
-        return Found(None, never.format(", ".join(missing[:5])), parts=parts)
-    worst = max(part.value for part in parts if part.value is not None)
-    days = int((evidence.now - evidence.start) / _DAY)
-    moments = [evidence.now - _DAY * back for back in range(days, -1, -1)]
-    trend = [
-        Point(at, max((at - max(each)) / _DAY for each in before))
-        for at in moments
-        if all(before := [[each for each in own if each <= at] for own in times.values()])
-    ]
-    return Found(worst, f"{len(parts)} looked at.", trend, parts)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from courtkeeper.findings import ConfigurationError
-from courtkeeper.kpi.definitions import INDICATORS, Kpi
+from courtkeeper.kpi.definitions import INDICATORS
 from courtkeeper.kpi.evidence import Evidence
+from courtkeeper.kpi.indicator import Kpi
 from courtkeeper.settings import known
 from courtkeeper.store.store import Store
 

@@ -78,7 +78,7 @@ def _refuse(found: Probes) -> None:
             raise ConfigurationError(f"the probe {probe.name} needs either url, or file and key")
         if probe.url and not _is_address(probe.url):
             raise ConfigurationError(
-                f"the probe {probe.name} has no address to ask; write http://…, https://… or tcp://host:port, "
+                f"the probe {probe.name} has no address to ask; write http(s)://… or tcp://host:port, "
                 "without a password: it is under git"
             )
 

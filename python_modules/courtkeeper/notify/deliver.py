@@ -1,6 +1,6 @@
 """Sending one message: by apprise to a channel, or as a request to a dead man's switch.
 
-An address holds secrets. It is in no error, no log and no argument; what a service answers is told by its kind.
+An address holds secrets. It is in no error, no log and no argument.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ _LEVELS = {
 }
 # Apprise tells why only in its log, which is one for the whole process.
 _ONE_AT_A_TIME = threading.Lock()
-# Both would write addresses into whatever log the process keeps.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+# They would write addresses into whatever log the process keeps.
+for _name in ("httpx", "httpcore", "urllib3"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 _APPRISE_LOG = logging.getLogger("apprise")
 _APPRISE_LOG.propagate = False
+_APPRISE_LOG.setLevel(logging.WARNING)
 _APPRISE_LOG.addHandler(logging.NullHandler())
 
 
@@ -92,7 +94,7 @@ def ping(of: Ping, where: str, message: MessageRow, *, pause: Callable[[float], 
 
 def _notify(of: Channel, where: str, message: MessageRow) -> None:
     try:
-        from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+        from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
     except ImportError as error:
         raise ConfigurationError(
             f"apprise cannot be imported ({error.name}): pip install 'courtkeeper[notify]'."
@@ -112,6 +114,12 @@ def _notify(of: Channel, where: str, message: MessageRow) -> None:
             raise ConfigurationError(
                 f"the secret {of.secret} is no address that apprise knows: write one as mailto://… or slack://…"
             )
+        if len(to) != 1:
+            raise ConfigurationError(
+                f"the secret {of.secret} holds several addresses: declare a channel for each"
+            )
+        if "overflow=" not in where:
+            to[0].overflow_mode = OverflowMode.SPLIT  # a service with short messages gets several
         done = to.notify(
             title=message.title,
             body=f"{message.body}\nReference {message.reference}".strip(),

@@ -31,7 +31,9 @@ def due(store: Store, system: str, channel: Channel, zone: ZoneInfo, now: dateti
     if at is None or local.time() < at:
         return None
     same = (
-        (outbox.c.system == system) & (outbox.c.channel == channel.name) & (outbox.c.key == _key(local.date()))
+        (outbox.c.system == system)
+        & (outbox.c.channel == channel.name)
+        & (outbox.c.key == _key(local.date()))
     )
     with store.database.read() as connection:
         stored = connection.execute(select(exists().where(same))).scalar_one()
@@ -99,14 +101,18 @@ def _ran(ran: Counter[str]) -> str:
     if not ran:
         return "Nothing ran in the last 24 hours."
     others = ", ".join(f"{number} {status}" for status, number in sorted(ran.items()) if status != "ok")
-    return f"{sum(ran.values())} runs in the last 24 hours: {ran['ok']} ok" + (f", {others}." if others else ".")
+    count = sum(ran.values())
+    head = f"{count} run{'s' if count > 1 else ''} in the last 24 hours: {ran['ok']} ok"
+    return f"{head}, {others}." if others else f"{head}."
 
 
 def _open(counts: Mapping[Status, int], wrong: list[SpanRow]) -> list[str]:
     if not sum(counts.values()):
         return ["No finding is open."]
     said = ", ".join(
-        f"{counts[status]} {status}" for status in (Status.CRIT, Status.WARN, Status.UNKNOWN) if counts.get(status)
+        f"{counts[status]} {status}"
+        for status in (Status.CRIT, Status.WARN, Status.UNKNOWN)
+        if counts.get(status)
     )
     lines = [f"Open findings: {said}.", *texts.findings(wrong, _MOST)]
     left = sum(counts.values()) - len(wrong)

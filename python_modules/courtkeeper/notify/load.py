@@ -44,27 +44,32 @@ def read(
         return None
     try:
         node = dict(nodes.pairs(nodes.compose(path))).get(key)
-        if node is None:
-            raise nodes.UnreadableError(f"{key} is missing; write it, or remove the file")
-        for double, line in nodes.doubled(node):
-            raise nodes.UnreadableError(f"{double} stands there twice; remove one", line)
-        return _checked(nodes.built(node), node, kind, refuse)
+        return _checked(key, node, kind, refuse)
     except nodes.UnreadableError as error:
         raise ConfigurationError(f"{name}:{error.line}: {error}") from None
 
 
-def _checked(given: object, node: nodes.yaml.Node, kind: type[Struct], refuse: Callable[[Struct], None]) -> Struct:
+def _checked(
+    key: str, node: nodes.yaml.Node | None, kind: type[Struct], refuse: Callable[[Struct], None]
+) -> Struct:
+    if node is None:
+        raise nodes.UnreadableError(f"{key} is missing; write it, or remove the file")
+    for double, line in nodes.doubled(node):
+        raise nodes.UnreadableError(f"{double} stands there twice; remove one", line)
+    given = nodes.built(node)
     if "{{" in str(given):
         raise nodes.UnreadableError("it holds a template; write plain values", nodes.line_of(node))
     try:
         found = msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         said, _, where = str(error).partition(" - at ")
-        path = [int(at) if at else key for key, at in re.findall(r"\.(\w+)|\[(\d+)\]", where)]
+        path = [int(at) if at else name for name, at in re.findall(r"\.(\w+)|\[(\d+)\]", where)]
         said = re.sub(r" matching regex .*", " of another form", said).replace("`", "")
-        key = ".".join(str(each) for each in path) or "it"
+        where = ".".join(str(each) for each in path) or "it"
         line = nodes.line_of(nodes.at(node, *path))
-        raise nodes.UnreadableError(f"{key} cannot be: {said[0].lower()}{said[1:]}; mend it", line) from None
+        raise nodes.UnreadableError(
+            f"{where} cannot be: {said[0].lower()}{said[1:]}; mend it", line
+        ) from None
     try:
         refuse(found)
     except ConfigurationError as error:

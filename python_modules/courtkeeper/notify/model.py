@@ -44,7 +44,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: Name
     secret: str
-    on: list[Literal["failure", "recovery", "missed"]] = msgspec.field(
+    events: list[Literal["failure", "recovery", "missed"]] = msgspec.field(
         default_factory=lambda: ["failure", "recovery", "missed"]
     )
     digest_at: Clock = ""
@@ -58,7 +58,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Ping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A dead man's switch elsewhere, that raises the alarm when it is not asked. Its address is a secret too.
 
-    `start`, `success`, `failure`: what is added to the address then; null: no ping. `every_minutes`: a ping of
+    `start`, `success`, `failure`: what is added to the address then; null: no ping. `every_minutes`: one of
     the scheduler itself, for as long as it lives and its store can be used; jobs do not name such a one.
     """
 

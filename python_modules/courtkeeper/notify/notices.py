@@ -1,9 +1,9 @@
 """What has happened, and which of it is news.
 
 An outcome is what came of a slot of the calendar once all its attempts are over, or of a run that a person
-began. A job whose outcome is bad after a good one is a failure, a good one after bad ones a recovery; what lies
-between is no news, and the digest tells of it. Each outcome is looked at once, in one transaction with the
-messages that it leads to: a crash neither loses nor doubles one.
+began. A job whose outcome is bad after a good one is a failure, a good one after bad ones a recovery; what
+lies between is no news, and the digest tells of it. Each outcome is looked at once, in one transaction with
+the messages that it leads to: a crash neither loses nor doubles one.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Standing:
 
 
 Tell = Callable[[Outcome, Standing | None], Sequence[Message]]
+TellMissed = Callable[[Sequence[Outcome]], Sequence[Message]]
 
 
 class Notices:
@@ -88,8 +89,7 @@ class Notices:
         with self._database.write() as connection:
             connection.execute(self._database.insert(marks).values(row).on_conflict_do_nothing())
 
-    def collect(self, now: datetime, tell: Tell, tell_missed: Callable[[Sequence[Outcome]], Sequence[Message]],
-                *, starts: bool = False) -> int:  # fmt: skip
+    def collect(self, now: datetime, tell: Tell, tell_missed: TellMissed, *, starts: bool = False) -> int:
         """Look at what is new, store the messages that it leads to, and return how many those are.
 
         `tell` is asked of each outcome that is a failure, a recovery, one more of the same, or a start;
@@ -181,7 +181,9 @@ class Notices:
                 number=row.id,
                 job=row.job,
                 at=row.finished_at,
-                bad=None if row.state == SlotState.MISSED else row.state != SlotState.OK or row.worst == "crit",
+                bad=None
+                if row.state == SlotState.MISSED
+                else row.state != SlotState.OK or row.worst == "crit",
                 missed=row.state == SlotState.MISSED,
                 run_id=row.run_id,
                 reason=row.message or row.reason,

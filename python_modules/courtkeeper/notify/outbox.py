@@ -1,8 +1,8 @@
 """What is to be sent: stored with what it tells of, sent after, and kept until it is gone.
 
-A message is stored once (system, channel and key are unique). It is sent at least once: whoever sends it takes
-it for a while first; if he dies on the way it is sent again, under the same reference, by which a receiver may
-tell.
+A message is stored once (system, channel and key are unique). It is sent at least once: whoever sends it
+takes it for a while first; if he dies on the way it is sent again, under the same reference, by which a
+receiver may tell.
 """
 
 from __future__ import annotations

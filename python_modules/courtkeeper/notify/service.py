@@ -125,7 +125,7 @@ class Notifier:
         channels = [
             each.name
             for name in names
-            if isinstance(each := wanted.find(name), Channel) and event in each.on
+            if isinstance(each := wanted.find(name), Channel) and event in each.events
         ]
         if not channels:
             return messages
@@ -145,7 +145,7 @@ class Notifier:
         messages = []
         for each in wanted.channels:
             mine = [outcome for outcome in outcomes if each.name in told.get(outcome.job, ())]
-            if mine and Event.MISSED in each.on:
+            if mine and Event.MISSED in each.events:
                 title, body = texts.missed(self._system, mine, wanted.link)
                 key = f"{Event.MISSED}-{mine[0].key}"
                 messages.append(
@@ -221,7 +221,7 @@ class Notifier:
             if last is not None and now - last < timedelta(minutes=each.every_minutes):
                 continue
             self._alive[each.name] = now
-            message = test_message(self._system, each.name, now, Event.ALIVE)
+            message = made_message(self._system, each.name, now, Event.ALIVE)
             try:
                 ping(each, config.address(each, found.secrets), message)
             except CourtkeeperError as error:
@@ -239,7 +239,7 @@ def _ping(channel: str, system: str, outcome: Outcome) -> Message:
     )
 
 
-def test_message(system: str, channel: str, now: datetime, event: Event = Event.TEST) -> MessageRow:
+def made_message(system: str, channel: str, now: datetime, event: Event = Event.TEST) -> MessageRow:
     """Return a message that is in no outbox: to try a channel, or to say that we live."""
     return MessageRow(
         id=0,
@@ -247,7 +247,9 @@ def test_message(system: str, channel: str, now: datetime, event: Event = Event.
         channel=channel,
         key=f"{event}-{now.isoformat()}",
         event=event,
-        title=f"[{system}] Courtkeeper is alive" if event is Event.ALIVE else f"[{system}] a test of Courtkeeper",
+        title=f"[{system}] Courtkeeper is alive"
+        if event is Event.ALIVE
+        else f"[{system}] a test of Courtkeeper",
         body="" if event is Event.ALIVE else f"The channel {channel} works: you read this.",
         created_at=now,
         not_before=now,

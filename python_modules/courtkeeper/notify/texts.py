@@ -36,8 +36,9 @@ def missed(system: str, outcomes: Sequence[Outcome], link: str) -> tuple[str, st
     head = ", ".join(jobs[:3]) + (f" and {len(jobs) - 3} more" if len(jobs) > 3 else "")
     count = f"{len(outcomes)} runs" if len(outcomes) > 1 else "A run"
     lines = [f"{count} did not begin:"]
-    for outcome in outcomes[:_MISSED]:
-        lines.append(f"- {outcome.job}, due {moment(outcome.scheduled_for)}: {cut(outcome.reason)}")
+    lines += [
+        f"- {each.job}, due {moment(each.scheduled_for)}: {cut(each.reason)}" for each in outcomes[:_MISSED]
+    ]
     if len(outcomes) > _MISSED:
         lines.append(f"- and {len(outcomes) - _MISSED} more")
     lines += [f"See {link}"] if link else []

@@ -1,11 +1,22 @@
-"""The tables of what people are told, and of the probes of health; `schema/versions/0002_notices.py` makes them.
+"""The tables of what people are told, and of the probes of health (schema/versions/0002_notices.py).
 
 Apart from the others, because nothing of the runs depends on them.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from courtkeeper.store.tables import ID, Moment, metadata, runs, slots
 

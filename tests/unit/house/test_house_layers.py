@@ -12,7 +12,19 @@ LAYERS = [
     {"findings", "progress"},
     {"database", "settings"},
     {"nba", "postgres", "redis", "vault", "hosts"},
-    {"calendar", "export", "notify", "platform", "report", "runner", "scheduler", "store", "wheelhouse"},
+    {
+        "calendar",
+        "doctor",
+        "export",
+        "kpi",
+        "notify",
+        "platform",
+        "report",
+        "runner",
+        "scheduler",
+        "store",
+        "wheelhouse",
+    },
     {"cli", "web"},
 ]
 SOCIABLE = {3}

@@ -163,7 +163,9 @@ def test_files_and_endpoints_are_watched_and_what_cannot_be_seen_is_not_ok(tmp_p
                 {"file": str(tmp_path / "missing")},
             ]
         }
-        found = [one for each in watch.looks(settings_from(request), now=NOW, roots=ROOTS) for one in each.findings]
+        found = [
+            one for each in watch.looks(settings_from(request), now=NOW, roots=ROOTS) for one in each.findings
+        ]
     assert [(one.id, one.status.value) for one in found] == [
         ("certificate.expiry", "ok"),
         ("certificate.expiry", "ok"), ("certificate.name", "crit"),
@@ -175,7 +177,9 @@ def test_files_and_endpoints_are_watched_and_what_cannot_be_seen_is_not_ok(tmp_p
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pem")
-    (found,) = watch.look(Watched(file=str(tmp_path / "pipe.pem")), now=NOW, limits=Limits(), roots=None).findings
+    (found,) = watch.look(
+        Watched(file=str(tmp_path / "pipe.pem")), now=NOW, limits=Limits(), roots=None
+    ).findings
     assert found.status is Status.UNKNOWN
     assert "is no regular file" in found.summary
 
