@@ -126,7 +126,7 @@ class Schedule:
             yield occurrence
 
     def _earliest(self, start: datetime) -> datetime:
-        """Return a local time before which nothing comes at `start` or later: what there is, is not looked at."""
+        """Return a local time before which nothing comes at `start` or later."""
         local = start.astimezone(self.zone)
         before = (start - _FAR).astimezone(self.zone)
         # Without a change the day before, local times run as instants do.
