@@ -12,7 +12,7 @@ from courtkeeper.store.slots import Made, Occurrence
 from courtkeeper.store.store import open_store
 from courtkeeper.store.tables import slots
 from courtkeeper.web.site import Calendars, Site
-from support.records import found, record
+from support.records import GOOD, found, record
 from support.scheduling import calendar
 
 # A Wednesday. The store's time goes on from here only as a test says.
@@ -83,7 +83,8 @@ class Scene:
     def _checks(self, number: int, at: datetime) -> None:
         findings = [
             found("disk /var", "crit" if number < 5 else "warn", observed=70 + number % 25, threshold=80,
-                  unit="%", summary="Fills up.", fix="Make room.", applied="Removed old logs.", undo="untar logs.tar"),
+                  unit="%", summary="Fills up.", fix="Make room.", applied="Removed old logs.",
+                  undo="untar logs.tar"),
             found("clock", "ok" if number % 7 else "warn", observed=number % 7 / 10, threshold=0.5, unit="s"),
             found(HOSTILE, "warn", host=f"db<b>{HOSTILE}", summary=HOSTILE, fix=HOSTILE, observed=HOSTILE),
         ]  # fmt: skip
@@ -93,8 +94,7 @@ class Scene:
                    run_id=self.checks_id(number), inventory=f"inventory/{SYSTEM}", diffs=diffs, changed=True,
                    actions=["looked", HOSTILE]),
             [f"TASK [Look] {HOSTILE}", "\x1b[31mred\x1b[0m", *(f"line {line}" for line in range(60))]
-            if number == 3
-            else None,
+            if number == 3 else None,
         )  # fmt: skip
 
     def _drift(self, day: int, at: datetime) -> None:
@@ -107,11 +107,12 @@ class Scene:
     def _failed(self) -> None:
         at = NOW - timedelta(hours=10)
         bad = TaskRecord(name="Upgrade", host="db1", status="failed", duration_s=2, message="apt is locked")
-        counts = {"ok": 1, "changed": 0, "failed": 1, "unreachable": 0, "skipped": 0, "rescued": 0, "ignored": 0}
+        counts = dict(GOOD, failed=1)
         self._store(
             record(1, job="patching", started_at=at, finished_at=at + timedelta(minutes=3), tasks=[bad],
                    inventory=f"inventory/{SYSTEM}", run_id=f"{at:%Y%m%dT%H%M%SZ}-patching-dead",
-                   status=RunStatus.FAILED, message="apt is locked by another process", host_stats={"db1": counts})
+                   status=RunStatus.FAILED, message="apt is locked by another process",
+                   host_stats={"db1": counts})
         )  # fmt: skip
 
     def _running(self) -> None:

@@ -63,11 +63,12 @@ def trend(
         if len(run) > 1
     ]
     drawn += [
-        element("circle", cx=_n(place(s)[0]), cy=_n(place(s)[1]), r=2.6, class_=f"dot is-{s.shape or 'plain'}")
-        for s in known
+        element("circle", cx=_n(x), cy=_n(y), r=2.6, class_=f"dot is-{sample.shape or 'plain'}")
+        for sample, (x, y) in ((sample, place(sample)) for sample in known)
     ]
     said = (
-        f"{shown(values[0])} on {day(in_utc(known[0].at))}, {shown(values[-1])} on {day(in_utc(known[-1].at))}; "
+        f"{shown(values[0])} on {day(in_utc(known[0].at))}, "
+        f"{shown(values[-1])} on {day(in_utc(known[-1].at))}; "
         f"from {shown(min(values))} to {shown(max(values))} over {len(known)} values"
     )
     unknown = len(samples) - len(known)

@@ -88,15 +88,7 @@ class Access:
 
     def check(self) -> Gate:
         """Return what decides who comes in. Raises ConfigurationError where it must not start."""
-        if self.host != "localhost":
-            try:
-                ipaddress.ip_address(self.host)
-            except ValueError:
-                raise ConfigurationError(
-                    f"--listen takes an IP address, not {self.host!r}: 127.0.0.1 for this machine alone."
-                ) from None
-        if not 0 <= self.port <= 65535:
-            raise ConfigurationError(f"{self.port} is no port: give one from 1 to 65535.")
+        self._check_place()
         if self.open and not self.local:
             raise ConfigurationError(
                 f"On {self.host} everybody could run jobs: give --token-file FILE (`courtkeeper token` makes "
@@ -104,7 +96,7 @@ class Access:
             )
         if bool(self.identity_header) != bool(self.trusted_proxies):
             raise ConfigurationError(
-                "--identity-header and --trusted-proxy belong together: the header of anybody else is no proof."
+                "--identity-header and --trusted-proxy belong together: anybody else's header is no proof."
             )
         if self.identity_header and not _HEADER.fullmatch(self.identity_header):
             raise ConfigurationError(
@@ -114,12 +106,23 @@ class Access:
             raise ConfigurationError(
                 "--operator goes with --identity-header; a token has its role in the token file."
             )
+        return Gate(self, _networks(self.trusted_proxies), TokenFile(self.token_file))
+
+    def _check_place(self) -> None:
+        if self.host != "localhost":
+            try:
+                ipaddress.ip_address(self.host)
+            except ValueError:
+                raise ConfigurationError(
+                    f"--listen takes an IP address, not {self.host!r}: 127.0.0.1 for this machine alone."
+                ) from None
+        if not 0 <= self.port <= 65535:
+            raise ConfigurationError(f"{self.port} is no port: give one from 1 to 65535.")
         if bool(self.certificate) != bool(self.key):
             raise ConfigurationError("--certificate and --key belong together: give both, or neither.")
         for path in filter(None, (self.certificate, self.key)):
             if not path.is_file():
                 raise ConfigurationError(f"{path} is no file: give a certificate and its key as PEM.")
-        return Gate(self, _networks(self.trusted_proxies), TokenFile(self.token_file))
 
 
 @dataclass(frozen=True)

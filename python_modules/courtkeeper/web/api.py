@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -32,6 +32,7 @@ from courtkeeper.web import deeds
 from courtkeeper.web.site import Site
 
 PREFIX = "/api/v1"
+Value = TypeVar("Value")
 _LONGEST = timedelta(days=62)
 Limit = Annotated[int, Meta(ge=1, le=500, description="How many rows at most.")]
 After = Annotated[str, Meta(max_length=60, description="`next` of the page before.")]
@@ -201,7 +202,7 @@ def _audit(site: Site, _request: Request, asked: AuditAsked) -> Page[AuditRow]:
     return site.store.people.audit(limit=asked.limit, after=asked.after)
 
 
-def _deed(site: Site, request: Request, deed: Any) -> Done:
+def _deed(site: Site, request: Request, deed: deeds.Deed) -> Done:
     return Done(deeds.do(site, request.state.who, deed))
 
 
@@ -209,7 +210,7 @@ OPERATIONS = (
     Operation("/runs", "List runs, the latest first", RunsAsked, Page[RunRow], _runs),
     Operation("/runs/{run_id}", "All of one run", Nothing, RunPage, _run),
     Operation("/runs/{run_id}/output", "What a run printed", OutputAsked, list[OutputRow], _output),
-    Operation("/findings", "List findings: what is open, or all over time", FindingsAsked, Page[SpanRow], _findings),
+    Operation("/findings", "List findings, open or all over time", FindingsAsked, Page[SpanRow], _findings),
     Operation("/findings/{number:int}", "One finding and its history", Nothing, Thing, _finding),
     Operation("/jobs", "List jobs with their last runs", Nothing, list[JobNow], _jobs),
     Operation("/calendar", "Past and coming slots", CalendarAsked, CalendarPart, _calendar),
@@ -256,7 +257,7 @@ def _json(value: object) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 
 
-def _found(value: Any, what: str) -> Any:
+def _found(value: Value | None, what: str) -> Value:
     if value is None:
         raise HTTPException(404, f"There is no such {what}.")
     return value

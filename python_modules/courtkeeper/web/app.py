@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -38,6 +38,7 @@ from courtkeeper.web.tokens import digest_of
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 _LONGEST_PLACE = 2000
+View = TypeVar("View")
 
 
 def build(site: Site, gate: Gate) -> Starlette:
@@ -141,7 +142,7 @@ class Pages:
         run_id = request.path_params["run_id"]
         _found(self._site.store.queries.run(run_id), "run")
 
-        def batches() -> Any:
+        def batches() -> Iterator[bytes]:
             seq = -1
             while found := self._site.store.queries.output(run_id, after=seq, most=50):
                 seq = found[-1].seq
@@ -225,7 +226,7 @@ def _given(request: Request, *names: str) -> dict[str, str]:
     return {name: request.query_params.get(name, "").strip()[:300] for name in names}
 
 
-def _found(view: Any, what: str) -> Any:
+def _found(view: View | None, what: str) -> View:
     if view is None:
         raise HTTPException(404, f"There is no such {what}.")
     return view
@@ -255,7 +256,9 @@ def _health(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-def _answer(request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+def _answer(
+    request: Request, status: int, sentence: str, headers: Mapping[str, str] | None = None
+) -> Response:
     if request.url.path.startswith("/api/"):
         return JSONResponse({"error": sentence}, status, headers=headers)
     if getattr(request.state, "who", None) is None:

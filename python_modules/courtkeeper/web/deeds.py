@@ -76,7 +76,7 @@ DEEDS: dict[str, type[Deed]] = {
 
 
 def do(site: Site, who: Who, deed: Deed) -> str:
-    """Do it and return what came of it, a key of `render.SAID`. Raises ConfigurationError for what cannot be."""
+    """Do it and return what came of it, a key of `render.SAID`. Raises ConfigurationError if it cannot be."""
     match deed:
         case Approve():
             return _approve(site, who, deed)

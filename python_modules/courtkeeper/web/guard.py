@@ -165,9 +165,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-                if session.keep and headers.get("content-type", "").startswith("text/html"):
-                    headers.append("set-cookie", self._set_cookie(request, session))
-                elif session.keep and message["status"] == 303:
+                is_page = headers.get("content-type", "").startswith("text/html")
+                if session.keep and (is_page or message["status"] == 303):
                     headers.append("set-cookie", self._set_cookie(request, session))
             await send(message)
 

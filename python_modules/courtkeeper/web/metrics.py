@@ -30,7 +30,9 @@ class Standing(Collector):
         store, now = self._site.store, self._site.clock()
         last = self._site.last_runs()
         systems = sorted({run.system for run in last} | set(self._site.calendars.systems))
-        gauge = GaugeMetricFamily("courtkeeper_findings_open", "Findings that are open", labels=["system", "status"])
+        gauge = GaugeMetricFamily(
+            "courtkeeper_findings_open", "Findings that are open", labels=["system", "status"]
+        )
         for system in systems:
             counts = store.queries.count_open(system=system)
             for status in (Status.WARN, Status.CRIT, Status.UNKNOWN):
@@ -42,10 +44,13 @@ class Standing(Collector):
         for state, number in sorted(waiting.items()):
             gauge.add_metric([state], number)
         yield gauge
-        living = [each for each in store.owners.living() if each.kind == "scheduler" and each.lease_until > now]
-        yield GaugeMetricFamily("courtkeeper_schedulers", "Schedulers that live", len(living))
+        living = store.owners.living()
+        schedulers = sum(each.kind == "scheduler" and each.lease_until > now for each in living)
+        yield GaugeMetricFamily("courtkeeper_schedulers", "Schedulers that live", schedulers)
         began = GaugeMetricFamily(
-            "courtkeeper_job_last_run_timestamp_seconds", "When a job's last run began", labels=["system", "job"]
+            "courtkeeper_job_last_run_timestamp_seconds",
+            "When a job's last run began",
+            labels=["system", "job"],
         )
         good = GaugeMetricFamily(
             "courtkeeper_job_last_run_ok",

@@ -48,19 +48,23 @@ def page(
     # Only a page with forms needs the cookie that they are checked by.
     who = request.state.who
     known = request.query_params.get("said", "")
-    body = _environment().get_template(template).render(
-        title=title,
-        version=__version__,
-        who=who,
-        can=who is not None and who.operates,
-        csrf=request.state.csrf,
-        signed_in=request.state.who is not None and request.app.state.tokens,
-        path=request.url.path,
-        here=_section(request.url.path),
-        navigation=NAVIGATION,
-        said=SAID.get(known, ""),
-        static=static,
-        **view,
+    body = (
+        _environment()
+        .get_template(template)
+        .render(
+            title=title,
+            version=__version__,
+            who=who,
+            can=who is not None and who.operates,
+            csrf=request.state.csrf,
+            signed_in=request.state.who is not None and request.app.state.tokens,
+            path=request.url.path,
+            here=_section(request.url.path),
+            navigation=NAVIGATION,
+            said=SAID.get(known, ""),
+            static=static,
+            **view,
+        )
     )
     return HTMLResponse(body, status)
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Self
 
 import uvicorn
 
@@ -54,7 +55,7 @@ class Server:
         """Where a browser finds it."""
         return replace(self._access, port=self.port).url
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         """Start, and return once it listens. Raises CourtkeeperError where it cannot."""
         _LOG.addHandler(self._complaints)
         self._thread.start()

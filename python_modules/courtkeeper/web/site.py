@@ -51,7 +51,8 @@ class Calendars:
         first = start.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         while first < end:
             following = (first + timedelta(days=32)).replace(day=1)
-            found += [slot for slot in self._month(loaded, system, first, following) if start <= slot.scheduled_for < end]
+            month = self._month(loaded, system, first, following)
+            found += [slot for slot in month if start <= slot.scheduled_for < end]
             first = following
         return found
 

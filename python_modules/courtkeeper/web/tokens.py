@@ -52,7 +52,7 @@ class TokenFile:
             self._tokens, self._seen = read(path), _print(path)
             if not self._tokens:
                 raise ConfigurationError(
-                    f"{path} names nobody: `courtkeeper token NAME --role operator --token-file {path}` adds one."
+                    f"{path} names nobody: `courtkeeper token NAME --token-file {path}` adds somebody."
                 )
 
     def find(self, token: str) -> Token | None:

@@ -20,7 +20,9 @@ class Visitor:
     """A browser without a screen: it keeps cookies and sends forms as their page has them."""
 
     def __init__(self, url: str, **given: Any) -> None:
-        self.client = httpx.Client(base_url=url.rstrip("/"), timeout=60, headers={"accept": "text/html"}, **given)
+        self.client = httpx.Client(
+            base_url=url.rstrip("/"), timeout=60, headers={"accept": "text/html"}, **given
+        )
 
     def get(self, path: str, **given: Any) -> httpx.Response:
         return self.client.get(path, **given)

@@ -53,7 +53,9 @@ def tab(browser, local) -> Iterator[Any]:
     context.set_default_timeout(WAIT_MS)
     opened = context.new_page()
     opened.complaints = []
-    opened.on("console", lambda m: opened.complaints.append(m.text) if m.type in {"error", "warning"} else None)
+    opened.on(
+        "console", lambda m: opened.complaints.append(m.text) if m.type in {"error", "warning"} else None
+    )
     opened.on("pageerror", lambda e: opened.complaints.append(str(e)))
     opened.on("dialog", lambda d: (opened.complaints.append(d.message), d.dismiss()))
     yield opened

@@ -102,7 +102,14 @@ def test_a_form_of_another_site_does_nothing(local):
 
 def test_a_form_leads_back_to_us_and_nowhere_else(local):
     visitor = local.visitor()
-    for back in ("//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/\r\nx: y", ""):
+    for back in (
+        "//evil.example",
+        "https://evil.example/",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/\r\nx: y",
+        "",
+    ):
         answer = visitor.do("release", hold="1000", back=back)
         assert answer.headers["location"] == "/?said=released-before", back
     kept = visitor.do("release", hold="1000", back="/runs?job=checks&said=asked")
@@ -160,11 +167,17 @@ def test_the_api_knows_roles_and_says_what_is_wrong(guarded):
     def ask(who: str, path: str, body: object | None = None) -> httpx.Response:
         headers = {"authorization": f"Bearer {guarded.tokens[who]}"}
         where = f"{guarded.url}api/v1/{path}"
-        return httpx.get(where, headers=headers) if body is None else httpx.post(where, json=body, headers=headers)
+        return (
+            httpx.get(where, headers=headers)
+            if body is None
+            else httpx.post(where, json=body, headers=headers)
+        )
 
     listed = ask("vic", "runs?limit=3&job=checks").json()
     assert len(listed["rows"]) == 3
-    assert ask("vic", f"runs?limit=3&job=checks&after={listed['next']}").json()["rows"][0] not in listed["rows"]
+    assert (
+        ask("vic", f"runs?limit=3&job=checks&after={listed['next']}").json()["rows"][0] not in listed["rows"]
+    )
     assert ask("vic", f"runs/{RUNNING}").json()["row"]["status"] == "running"
     assert ask("vic", f"runs/{RUNNING}/output").json()[0]["seq"] == 0
     assert ask("vic", "findings/1").json()["times"]
@@ -175,8 +188,9 @@ def test_the_api_knows_roles_and_says_what_is_wrong(guarded):
     assert {each["job"] for each in both["coming"]} == {"checks", "drift", "patching", "reports"}
     assert ask("vic", "run", {"system": SYSTEM, "job": "checks"}).status_code == 403
     assert ask("ann", "hold", {"system": SYSTEM, "job": "checks"}).json() == {"result": "held"}
-    for path in ("runs?limit=0", "runs?limit=x", "runs?color=red", "runs?status=good", "runs?after=q", "findings?open=2",
-                 "findings?status=warn&open=false", "calendar?start=2026-03-04&end=x", "calendar",
+    for path in ("runs?limit=0", "runs?limit=x", "runs?color=red", "runs?status=good", "runs?after=q",
+                 "findings?open=2", "findings?status=warn&open=false", "calendar",
+                 "calendar?start=2026-03-04&end=x",
                  "calendar?start=2026-03-04T00:00:00Z&end=2036-03-04T00:00:00Z"):  # fmt: skip
         answer = ask("vic", path)
         assert answer.status_code == 400, path

@@ -21,12 +21,14 @@ PAGES = (
 BAD = (
     "/calendar?month=2026-13", "/calendar?month=0000-00", "/calendar?month=9999-01", "/calendar/2026-02-30",
     "/calendar/tomorrow", "/runs?status=good", "/runs?after=1-x", "/runs?after=999999999999999999-1",
-    "/findings?state=none", "/runs?job=%00", f"/runs/{CHECKS}%00", "/findings?status=bad", "/kpis?days=8", "/kpis?system=y", "/audit?after=x",
+    "/findings?state=none", "/runs?job=%00", f"/runs/{CHECKS}%00", "/findings?status=bad", "/kpis?days=8",
+    "/kpis?system=y", "/audit?after=x",
 )  # fmt: skip
 MISSING = (
     "/runs/20260304T122500Z-no-0000", "/findings/999999", "/jobs/x/nothing", "/jobs/y/checks", "/nope",
-    "/runs/..%2f..%2fetc%2fpasswd", "/runs/%2e%2e/%2e%2e/etc/passwd", "/runs/..%2f..%2fetc%2fpasswd/output.txt",
-    "/static/x/..%2f..%2faccess.py", "/static/0/vendor%2fREADME.md",     f"/runs/{RUNNING}/report.html", "/findings/99999999999999999999",
+    "/runs/..%2f..%2fetc%2fpasswd", "/runs/%2e%2e/%2e%2e/etc/passwd",
+    "/runs/..%2f..%2fetc%2fpasswd/output.txt", "/static/x/..%2f..%2faccess.py",
+    "/static/0/vendor%2fREADME.md", f"/runs/{RUNNING}/report.html", "/findings/99999999999999999999",
 )  # fmt: skip
 
 
@@ -46,7 +48,11 @@ class Tags(HTMLParser):
         if tag == "script":
             self.scripts.append(given.get("src"))
         self.handlers += [name for name in given if name.startswith(("on", "hx-on"))]
-        self.handlers += [value for name, value in attrs if name in {"href", "src"} and (value or "").startswith("javascript")]
+        self.handlers += [
+            value
+            for name, value in attrs
+            if name in {"href", "src"} and (value or "").startswith("javascript")
+        ]
         self.styles += tag == "style" or "style" in given
         if "id" in given:
             self.ids.append(given["id"] or "")
@@ -147,7 +153,9 @@ def test_metrics_are_readable_and_their_routes_are_ours(local):
 
     visitor = local.visitor()
     visitor.get("/runs/whatever-anybody-asks-for")
-    families = {family.name: family for family in text_string_to_metric_families(visitor.get("/metrics").text)}
+    families = {
+        family.name: family for family in text_string_to_metric_families(visitor.get("/metrics").text)
+    }
     open_now = {
         (sample.labels["system"], sample.labels["status"]): sample.value
         for sample in families["courtkeeper_findings_open"].samples

@@ -65,7 +65,7 @@ class Line:
 
 
 def month(site: Site, word: str, system: str | None) -> dict[str, Any]:
-    """Return the view of a month (`2026-11`; empty: this one). Raises ConfigurationError for no such month."""
+    """Return the view of a month (`2026-11`; empty: this one). Raises ConfigurationError for no month."""
     now = site.clock()
     first = _month(word, now)
     following = (first + timedelta(days=32)).replace(day=1)
@@ -158,7 +158,7 @@ _BAD = {SlotState.FAILED, SlotState.MISSED, SlotState.LOST}
 def _day(which: date, cells: dict[date, list[Entry]], *, within: date, today: date) -> Day:
     entries = cells.get(which, [])
     # Where there are too many, those that went wrong are shown first.
-    chosen = sorted(entries, key=lambda entry: -entry.bad)[:_IN_A_CELL] if len(entries) > _IN_A_CELL else entries
+    chosen = sorted(entries, key=lambda entry: -entry.bad)[:_IN_A_CELL]
     shown = tuple(sorted(chosen, key=lambda entry: (entry.first, entry.job)))
     return Day(which, shown, len(entries) - len(shown), which.month == within.month, which == today)
 
@@ -175,9 +175,7 @@ def _made(site: Site, slot: SlotRow, now: datetime) -> Line:
     )  # fmt: skip
 
 
-def _planned(
-    site: Site, system: str, start: datetime, end: datetime, made: Sequence[SlotRow]
-) -> list[Line]:
+def _planned(site: Site, system: str, start: datetime, end: datetime, made: Sequence[SlotRow]) -> list[Line]:
     loaded = site.calendars.loaded(system)
     if loaded is None:
         return []
@@ -192,8 +190,8 @@ def _planned(
             Line(
                 each.scheduled_for, system, each.job, PLANNED, preview=each,
                 approved_by=by, to_approve=each.approval and not by,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return lines
 
 
@@ -216,11 +214,12 @@ def _month(word: str, now: datetime) -> date:
 
 def _as_day(word: str, now: datetime) -> date:
     try:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", word):
-            raise ValueError
-        return _bounded(date.fromisoformat(word), now)
+        found = date.fromisoformat(word) if re.fullmatch(r"\d{4}-\d{2}-\d{2}", word) else None
     except ValueError:
-        raise ConfigurationError(f"{word[:20]!r} is no day: write it as {now:%Y-%m-%d}.") from None
+        found = None
+    if found is None:
+        raise ConfigurationError(f"{word[:20]!r} is no day: write it as {now:%Y-%m-%d}.")
+    return _bounded(found, now)
 
 
 def _bounded(which: date, now: datetime) -> date:
@@ -233,4 +232,3 @@ def _bounded(which: date, now: datetime) -> date:
 
 def _midnight(which: date) -> datetime:
     return datetime.combine(which, time(), UTC)
-

@@ -78,7 +78,7 @@ def one(site: Site, system: str, name: str) -> dict[str, Any] | None:
             if hold.job in ("", name) and (hold.until is None or hold.until > now)
         ],
         "took": trend("took", f"How long {name} took", took, duration),
-        "drift": trend("drift", f"How much {name} would change", drifted, lambda value: integer(round(value))),
+        "drift": trend("drift", f"How much {name} would change", drifted, _rounded),
     }
 
 
@@ -98,3 +98,7 @@ def _broken(site: Site) -> list[str]:
         if (loaded := site.calendars.loaded(system))
         for problem in loaded.problems[:20]
     ]
+
+
+def _rounded(value: float) -> str:
+    return integer(round(value))

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from courtkeeper.findings import ConfigurationError
-from courtkeeper.kpi.definitions import Kpi
+from courtkeeper.kpi.indicator import Kpi
 from courtkeeper.kpi.measure import measure
 from courtkeeper.report.text import UNKNOWN, quantity
 from courtkeeper.report.trends import Sample, trend

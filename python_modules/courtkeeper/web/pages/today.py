@@ -27,7 +27,7 @@ _BROKEN = frozenset({RunStatus.FAILED, RunStatus.TIMEOUT, RunStatus.REFUSED})
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One thing that needs a person: what it is, why, where to look, and the slot to approve, if that is it."""
+    """One thing that needs a person: what, why, where to look, and the slot to approve, if that is it."""
 
     badge: Badge
     title: str
@@ -119,7 +119,8 @@ def _needs(site: Site, last: Sequence[RunRow], now: datetime) -> Iterable[Need]:
     store = site.store
     for run in last:
         if run.status in _BROKEN:
-            yield Need(of_run(run), f"{run.job} did not finish", run.message, f"/runs/{run.run_id}", system=run.system)
+            title, href = f"{run.job} did not finish", f"/runs/{run.run_id}"
+            yield Need(of_run(run), title, run.message, href, system=run.system)
     for span in store.queries.open_findings(status=Status.CRIT, limit=_FEW).rows:
         where = f"{span.subject} on {span.host}" if span.host else span.subject
         title = f"{span.finding_id}: {where}"
@@ -187,6 +188,7 @@ def _verdict(
     ran = sum(run.started_at > now - _BACK for run in last)
     if not last:
         return Verdict(Badge("skipped", "Nothing yet"), "Nothing has run here yet.")
+    jobs = text.plural(ran, "job")
     return Verdict(
-        Badge("ok", "All good"), f"All good: {text.plural(ran, 'job')} ran in the last 24 hours, nothing is open."
+        Badge("ok", "All good"), f"All good: {jobs} ran in the last 24 hours, and nothing is open."
     )
