@@ -51,6 +51,18 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
+class Week:
+    """One row of the grid; `busy`: something of the month stands in it."""
+
+    days: tuple[Day, ...]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a day of the month has an entry."""
+        return any(day.within and day.entries for day in self.days)
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One slot of a day: one that was made, or one that comes."""
 
@@ -80,7 +92,7 @@ def month(site: Site, word: str, system: str | None) -> dict[str, Any]:
     return {
         "now": now,
         "name": f"{_MONTHS[first.month - 1]} {first.year}",
-        "weeks": [days[number : number + 7] for number in range(0, len(days), 7)],
+        "weeks": [Week(tuple(days[number : number + 7])) for number in range(0, len(days), 7)],
         "before": f"{first - timedelta(days=1):%Y-%m}" if first.year > _FIRST_YEAR else "",
         "after": f"{following:%Y-%m}" if following.year <= now.year + _YEARS_AHEAD else "",
         "this": f"{first:%Y-%m}",
