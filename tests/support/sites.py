@@ -101,7 +101,8 @@ class Scene:
         tasks = [TaskRecord(name=f"t{n}", host="db1", status="changed", duration_s=0.5) for n in range(day)]
         self._store(
             record(day, job="drift", started_at=at, finished_at=at + timedelta(seconds=4), check=True,
-                   inventory=f"inventory/{SYSTEM}", run_id=f"{at:%Y%m%dT%H%M%SZ}-drift-{day:04x}", tasks=tasks)
+                   run_id=f"{at:%Y%m%dT%H%M%SZ}-drift-{day:04x}", inventory=f"inventory/{SYSTEM}",
+                   tasks=tasks)
         )  # fmt: skip
 
     def _failed(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -45,7 +47,14 @@ def build(site: Site, gate: Gate) -> Starlette:
     """Return the application over `site`, for those whom `gate` lets in."""
     sessions, meters = Sessions(), Meters(site)
     pages = Pages(site, gate, sessions)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        threading.Thread(target=pages.warm, name="courtkeeper-warm", daemon=True).start()
+        yield
+
     app = Starlette(
+        lifespan=lifespan,
         routes=[
             Route("/", pages.today),
             Route("/today/mark", pages.mark),
@@ -93,6 +102,12 @@ class Pages:
         self._gate = gate
         self._sessions = sessions
         self._kpis = kpis.Kpis(site)
+
+    def warm(self) -> None:
+        """Work out what takes long and is kept, before somebody waits for it."""
+        with contextlib.suppress(CourtkeeperError):  # a page says what is wrong
+            today.view(self._site)
+            self._kpis.warm()
 
     def today(self, request: Request) -> Response:
         """Answer `/`."""

@@ -20,7 +20,7 @@ class Badge(NamedTuple):
     word: str
 
 
-_SLOTS = {
+_SLOTS: dict[str, Badge] = {
     SlotState.WAITING: Badge("waiting", "Waiting"),
     SlotState.LATE: Badge("warn", "Late"),
     SlotState.RETRYING: Badge("warn", "Will be retried"),
@@ -48,7 +48,7 @@ _ORDER = (
 
 def of_slot(state: str) -> Badge:
     """Return the badge of a slot's state."""
-    return _SLOTS.get(SlotState(state), PLANNED) if state in set(SlotState) else Badge("unknown", state)
+    return _SLOTS.get(state) or Badge("unknown", state)
 
 
 def of_run(run: RunRow) -> Badge:

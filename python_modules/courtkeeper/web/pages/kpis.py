@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from courtkeeper.findings import ConfigurationError
+from courtkeeper.findings import ConfigurationError, CourtkeeperError
 from courtkeeper.kpi.indicator import Kpi
 from courtkeeper.kpi.measure import measure
 from courtkeeper.report.text import UNKNOWN, quantity
@@ -18,7 +18,6 @@ from courtkeeper.web.site import Site
 
 WINDOWS = (7, 30, 90, 365)
 _DEFAULT = 30
-# They look at everything of the window: as often as a person looks is more often than they change.
 _FRESH = timedelta(minutes=5)
 
 
@@ -34,23 +33,53 @@ class Card:
 
 
 class Kpis:
-    """The indicators of the systems, measured when they are asked for and kept for five minutes."""
+    """The indicators of the systems, measured before they are asked for, and anew once they are old.
+
+    Measuring a year of evidence takes longer than a person should wait: whoever asks gets what is known, and
+    where that is older than five minutes, it is measured anew behind him.
+    """
 
     def __init__(self, site: Site) -> None:
         """Measure on `site`."""
         self._site = site
         self._lock = threading.Lock()
+        self._measuring: set[tuple[str, int]] = set()
         self._known: dict[tuple[str, int], tuple[datetime, list[Kpi]]] = {}
+
+    def warm(self) -> None:
+        """Measure everything that can be asked for."""
+        for system in self._site.calendars.systems:
+            for days in WINDOWS:
+                self.of(system, days)
 
     def of(self, system: str, days: int) -> list[Kpi]:
         """Return the indicators of a system over the last `days`, one of WINDOWS."""
-        now = self._site.clock()
-        # One at a time: whoever waits gets what the one before has measured.
+        key = system, days
         with self._lock:
-            known = self._known.get((system, days))
-            if known is None or not timedelta(0) <= now - known[0] < _FRESH:
-                known = self._known[system, days] = now, measure(self._site.store, system, now, days)
-            return known[1]
+            known = self._known.get(key)
+            old = known is None or not timedelta(0) <= self._site.clock() - known[0] < _FRESH
+            begin = old and known is not None and key not in self._measuring
+            if begin:
+                self._measuring.add(key)
+        if begin:
+            threading.Thread(target=self._renew, args=key, name="courtkeeper-kpis", daemon=True).start()
+        return known[1] if known is not None else self._found(system, days)
+
+    def _renew(self, system: str, days: int) -> None:
+        try:
+            self._found(system, days)
+        except CourtkeeperError:  # whoever asks next tries again, and is told where nothing is known
+            pass
+        finally:
+            with self._lock:
+                self._measuring.discard((system, days))
+
+    def _found(self, system: str, days: int) -> list[Kpi]:
+        now = self._site.clock()
+        found = measure(self._site.store, system, now, days)
+        with self._lock:
+            self._known[system, days] = now, found
+        return found
 
     def view(self, given: dict[str, str]) -> dict[str, Any]:
         """Return the view of the page. Raises ConfigurationError for a system or window that there is not."""

@@ -151,17 +151,16 @@ def _of_calendar(site: Site, system: str, now: datetime) -> Iterable[Need]:
     start = now - max(job.grace for job in loaded.jobs)
     given = {(row.job, row.scheduled_for) for row in site.store.people.approvals(system, start, until)}
     open_slots = {(slot.job, slot.scheduled_for) for slot in site.store.slots.open(system=system)}
+    seen: set[str] = set()
     for slot in site.calendars.coming(system, start, until):
-        key = slot.job.name, slot.scheduled_for
-        if not slot.job.approval or key in given or (slot.scheduled_for <= now and key not in open_slots):
+        name, at = slot.job.name, slot.scheduled_for
+        wanted = slot.job.approval and (name, at) not in given and (at > now or (name, at) in open_slots)
+        if not wanted or name in seen:
             continue
-        yield Need(
-            Badge("waiting", "To approve"),
-            f"{slot.job.name} waits for approval",
-            f"It is due {ago(slot.scheduled_for, now)}, {clock(slot.scheduled_for)}.",
-            approve=slot,
-            system=system,
-        )
+        seen.add(name)  # the next one of each job: what comes later stands in the calendar
+        why = f"It is due {ago(at, now)}, {clock(at)}."
+        badge = Badge("waiting", "To approve")
+        yield Need(badge, f"{name} waits for approval", why, approve=slot, system=system)
 
 
 def _verdict(
