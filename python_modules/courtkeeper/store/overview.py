@@ -7,7 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Select, func, literal_column, select, tuple_, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    func,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    type_coerce,
+)
 
 from courtkeeper.store.connection import Database
 from courtkeeper.store.packing import unpack_text
@@ -22,6 +32,19 @@ _DAY = timedelta(days=1)
 _DAY_IN_DATABASE = literal_column(str(_DAY // timedelta(microseconds=1)), BigInteger)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_JOBS = 500
+_RUN_COLUMNS = ", ".join(f"runs.{column.name}" for column in runs.c)
+_LAST_RUNS = """
+WITH wanted (system, job) AS (VALUES {pairs})
+SELECT {columns}
+FROM wanted
+JOIN runs ON runs.id = (
+    SELECT each.id
+    FROM runs AS each
+    WHERE each.system = wanted.system AND each.job = wanted.job
+    ORDER BY each.started_at DESC, each.id DESC
+    LIMIT 1
+)
+"""
 _MOST_NUMBER = 1 << 63  # what a database can be asked for
 
 
@@ -61,15 +84,24 @@ class Overview:
         """Return the last run of each of these (system, job) that has one, running or not."""
         if not jobs:
             return []
-        latest = [
-            select(runs.c.id)
-            .where(runs.c.system == system, runs.c.job == job)
-            .order_by(runs.c.started_at.desc(), runs.c.id.desc())
-            .limit(1)
-            .scalar_subquery()
-            for system, job in jobs[:_MOST_JOBS]
-        ]
-        return [row_as(RunRow, row) for row in self._all(select(runs).where(runs.c.id.in_(latest)))]
+        wanted = list(jobs[:_MOST_JOBS])
+        # As text: to put so many parts of a statement together takes longer than to answer it.
+        pairs = ", ".join(f"(:s{number}, :j{number})" for number in range(len(wanted)))
+        query = text(_LAST_RUNS.format(columns=_RUN_COLUMNS, pairs=pairs)).columns(*runs.c)
+        given = {f"s{number}": system for number, (system, _) in enumerate(wanted)}
+        given |= {f"j{number}": job for number, (_, job) in enumerate(wanted)}
+        with self._database.read() as connection:
+            return [row_as(RunRow, row) for row in connection.execute(query, given)]
+
+    def runs_by_hand(self, start: datetime, end: datetime, *, limit: int = 100) -> list[RunRow]:
+        """Return the runs begun from `start` to before `end` that came of no slot, in order."""
+        query = (
+            select(runs)
+            .where(runs.c.started_at >= start, runs.c.started_at < end, runs.c.slot.is_(None))
+            .order_by(runs.c.started_at, runs.c.id)
+            .limit(at_most(limit))
+        )
+        return [row_as(RunRow, row) for row in self._all(query)]
 
     def slot_days(self, start: datetime, end: datetime, *, system: str | None = None) -> list[DayCount]:
         """Return the slots from `start` to before `end`, counted by day, job and state."""

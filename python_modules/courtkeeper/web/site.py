@@ -11,13 +11,15 @@ from pathlib import Path
 
 from courtkeeper.calendar import plan
 from courtkeeper.calendar.load import Loaded
+from courtkeeper.scheduler import forecast
 from courtkeeper.scheduler.executor import utc_now
+from courtkeeper.scheduler.forecast import Forecast
 from courtkeeper.scheduler.service import CalendarFile
 from courtkeeper.store.rows import RunRow
 from courtkeeper.store.store import Store
 
 _MONTHS_KEPT = 48
-_JOBS_KNOWN_S = 30.0
+_KEPT = timedelta(seconds=30)
 
 
 class Calendars:
@@ -80,12 +82,13 @@ class Site:
     clock: Callable[[], datetime] = utc_now
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _jobs: tuple[datetime, list[tuple[str, str]]] | None = None
+    _forecasts: dict[str, tuple[datetime, Loaded, dict[str, Forecast | None]]] = field(default_factory=dict)
 
     def jobs(self) -> list[tuple[str, str]]:
         """Return every (system, job) that runs or ran; new ones of the store are seen half a minute later."""
         now = self.clock()
         with self._lock:
-            if self._jobs is None or abs((now - self._jobs[0]).total_seconds()) > _JOBS_KNOWN_S:
+            if self._jobs is None or _is_old(self._jobs[0], now):
                 self._jobs = now, self.store.overview.jobs()
             known = set(self._jobs[1])
         for system in self.calendars.systems:
@@ -93,6 +96,21 @@ class Site:
                 known |= {(system, job.name) for job in loaded.jobs}
         return sorted(known)
 
+    def forecasts(self, system: str, loaded: Loaded) -> dict[str, Forecast | None]:
+        """Return how long the jobs of a system take; a run that ended is seen half a minute later."""
+        now = self.clock()
+        with self._lock:
+            known = self._forecasts.get(system)
+        if known is None or known[1] is not loaded or _is_old(known[0], now):
+            known = now, loaded, forecast.of_system(self.store, system, loaded)
+            with self._lock:
+                self._forecasts[system] = known
+        return known[2]
+
     def last_runs(self) -> list[RunRow]:
         """Return the last run of every job."""
         return self.store.overview.last_runs(self.jobs())
+
+
+def _is_old(then: datetime, now: datetime) -> bool:
+    return abs(now - then) > _KEPT

@@ -114,7 +114,7 @@ def day(site: Site, word: str, system: str | None) -> dict[str, Any]:
     start = _midnight(which)
     end = start + timedelta(days=1)
     made = site.store.slots.between(start, end, system=system, limit=_IN_A_DAY + 1)
-    others = site.store.queries.runs_between(start, end, system=system, limit=_IN_A_DAY)
+    others = site.store.overview.runs_by_hand(start, end)
     lines = [_made(site, slot, now) for slot in made[:_IN_A_DAY]]
     for name in site.calendars.systems:
         if system in (None, name) and end > now:
@@ -125,7 +125,7 @@ def day(site: Site, word: str, system: str | None) -> dict[str, Any]:
         "which": which,
         "lines": lines[:_IN_A_DAY],
         "more": len(made) > _IN_A_DAY or len(lines) > _IN_A_DAY,
-        "others": [run for run in others if run.slot is None],
+        "others": [run for run in others if system in (None, run.system)],
         "before": which - timedelta(days=1),
         "after": which + timedelta(days=1),
         "several": len(site.calendars.systems) > 1,
@@ -194,7 +194,7 @@ def _planned(site: Site, system: str, start: datetime, end: datetime, made: Sequ
     known = {(slot.system, slot.job, slot.scheduled_for) for slot in made}
     given = _approvals(site, system, start, end)
     lines = []
-    for each in forecast.preview(site.store, system, loaded, start, end):
+    for each in forecast.preview(site.store, system, loaded, start, end, site.forecasts(system, loaded)):
         if (system, each.job, each.scheduled_for) in known:
             continue
         by = given.get((each.job, each.scheduled_for), "")

@@ -13,7 +13,7 @@ from courtkeeper.calendar.plan import Slot
 from courtkeeper.findings import Status
 from courtkeeper.report import text
 from courtkeeper.runner.record import RunStatus
-from courtkeeper.store.rows import HoldRow, OwnerRow, RunRow
+from courtkeeper.store.rows import HoldRow, OwnerRow, RunRow, SlotRow
 from courtkeeper.store.states import SlotState
 from courtkeeper.web.site import Site
 from courtkeeper.web.words import Badge, ago, clock, of_run, of_slot, of_status
@@ -60,22 +60,22 @@ def view(site: Site) -> dict[str, Any]:
     now = site.clock()
     store = site.store
     last = site.last_runs()
-    needs = list(_needs(site, last, now))
-    counts = store.queries.count_open()
-    done = store.queries.latest_runs(limit=_FEW).rows
-    running = store.queries.running()
+    waiting = [slot for slot in store.slots.open() if slot.state != SlotState.RUNNING]
     holds = [hold for hold in store.people.holds() if hold.until is None or hold.until > now]
+    needs = list(_needs(site, last, waiting, now))
+    counts = store.queries.count_open()
     return {
         "now": now,
         "verdict": _verdict(needs, counts, last, now),
         "needs": needs,
         "counts": [(of_status(status), counts[status]) for status in _worst_first() if counts.get(status)],
-        "running": running,
-        "waiting": [slot for slot in store.slots.open() if slot.state != SlotState.RUNNING][:_FEW],
+        "running": store.queries.running(),
+        "waiting": waiting[:_FEW],
         "coming": _coming(site, holds, now)[: 2 * _FEW],
-        "done": [run for run in done if run.status != RunStatus.RUNNING],
+        "done": [
+            run for run in store.queries.latest_runs(limit=_FEW).rows if run.status != RunStatus.RUNNING
+        ],
         "holds": holds,
-        "schedulers": _schedulers(store.owners.living(), now),
         "several": len(site.calendars.systems) > 1,
     }
 
@@ -114,7 +114,7 @@ def _coming(site: Site, holds: Sequence[HoldRow], now: datetime) -> list[Coming]
     return sorted(coming, key=lambda each: (each.slot.scheduled_for, each.slot.job.name))
 
 
-def _needs(site: Site, last: Sequence[RunRow], now: datetime) -> Iterable[Need]:
+def _needs(site: Site, last: Sequence[RunRow], waiting: Sequence[SlotRow], now: datetime) -> Iterable[Need]:
     """Yield what needs a person, the most urgent first."""
     store = site.store
     for run in last:
@@ -137,10 +137,10 @@ def _needs(site: Site, last: Sequence[RunRow], now: datetime) -> Iterable[Need]:
         href = f"/calendar/{missed.scheduled_for:%Y-%m-%d}"
         yield Need(of_slot(missed.state), title, missed.reason, href, system=missed.system)
     for system in site.calendars.systems:
-        yield from _of_calendar(site, system, now)
+        yield from _of_calendar(site, system, waiting, now)
 
 
-def _of_calendar(site: Site, system: str, now: datetime) -> Iterable[Need]:
+def _of_calendar(site: Site, system: str, waiting: Sequence[SlotRow], now: datetime) -> Iterable[Need]:
     loaded = site.calendars.loaded(system)
     for problem in loaded.problems[:_FEW] if loaded else ():
         yield Need(Badge("warn", "Calendar"), f"The calendar of {system} has to be mended", str(problem))
@@ -150,7 +150,7 @@ def _of_calendar(site: Site, system: str, now: datetime) -> Iterable[Need]:
     # One that is due already waits as a slot; its grace says for how long.
     start = now - max(job.grace for job in loaded.jobs)
     given = {(row.job, row.scheduled_for) for row in site.store.people.approvals(system, start, until)}
-    open_slots = {(slot.job, slot.scheduled_for) for slot in site.store.slots.open(system=system)}
+    open_slots = {(slot.job, slot.scheduled_for) for slot in waiting if slot.system == system}
     seen: set[str] = set()
     for slot in site.calendars.coming(system, start, until):
         name, at = slot.job.name, slot.scheduled_for

@@ -213,6 +213,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("system", "job", "scheduled_for"),
     )
     op.create_index("slots_of_run", "slots", ["run_id"], unique=False)
+    op.create_index("slots_by_day", "slots", ["scheduled_for", "system", "job", "state"], unique=False)
     op.create_index("slots_of_state", "slots", ["state", "scheduled_for", "id"], unique=False)
     op.create_index("slots_range", "slots", ["system", "scheduled_for", "job"], unique=False)
     op.create_index(
