@@ -18,6 +18,7 @@ EXTRAS = {
     "platform": ["embedded"],
     "report": ["driver"],
     "runner": ["driver"],
+    "store": ["driver"],
     "vault": ["s3"],
     "wheelhouse": ["driver"],
 }
