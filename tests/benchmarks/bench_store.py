@@ -49,8 +49,8 @@ def rows() -> Iterator[tuple[str, str, Iterator[Row]]]:
         "id,run_id,system,job,playbook,check_mode,trigger,status,worst,changed,started_at,finished_at,duration_s,hosts",
         (
             (n, run_id(n), SYSTEMS[n % 5], JOBS[n % 25], JOBS[n % 25], False, "schedule",
-             "failed" if n % 50 == 0 else "ok", "warn", True, BEGIN + n * STEP, BEGIN + n * STEP + MICROSECONDS,
-             chance.uniform(5, 500), 4)
+             "failed" if n % 50 == 0 else "ok", "warn", True, BEGIN + n * STEP,
+             BEGIN + n * STEP + MICROSECONDS, chance.uniform(5, 500), 4)
             for n in range(1, RUNS + 1)
         ),
     )  # fmt: skip
@@ -77,9 +77,11 @@ def rows() -> Iterator[tuple[str, str, Iterator[Row]]]:
         "id,key,system,job,host,finding_id,subject,severity,worst,opened_at,opened_run,seen_at,seen_run,times,"
         "closed_at,closed_run,closed_how,summary",
         (
-            (n, 1 + n % KEYS, *key(1 + n % KEYS), 3 + n % 2, 4, BEGIN + n * 230 * MICROSECONDS, run_id(n % RUNS + 1),
+            (n, 1 + n % KEYS, *key(1 + n % KEYS), 3 + n % 2, 4,
+             BEGIN + n * 230 * MICROSECONDS, run_id(n % RUNS + 1),
              BEGIN + n * 231 * MICROSECONDS, run_id(n % RUNS + 1), 3,
-             None if n > SPANS - OPEN else BEGIN + n * 232 * MICROSECONDS, "", "ok", "It is not as it should be.")
+             None if n > SPANS - OPEN else BEGIN + n * 232 * MICROSECONDS,
+             "", "ok", "It is not as it should be.")
             for n in range(1, SPANS + 1)
         ),
     )  # fmt: skip

@@ -46,8 +46,8 @@ class FakeRuns:
 
 
 def clock(start: datetime, began: float, speed: float) -> datetime:
-    """The time by a clock that showed `start` when the real one showed `began`."""
-    return start + timedelta(seconds=(time.time() - began) * speed)
+    """The time by a clock that showed `start` when the real one showed `began`, and stops after a day."""
+    return start + timedelta(seconds=min((time.time() - began) * speed, 25 * 3600))
 
 
 def main(root: Path, where: str, start: datetime, began: float, speed: float) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    or_,
     select,
     update,
 )
@@ -280,7 +281,8 @@ def settle(connection: Connection, owner: str, ended: Sequence[Ended]) -> None:
 _THAT_ATTEMPT = update(slots).where(
     slots.c.id == bindparam("b_slot"),
     slots.c.run_id == bindparam("b_run_id"),
-    slots.c.state.in_([SlotState.RUNNING, SlotState.LOST]),
+    # no IN: that one statement cannot be sent for many
+    or_(slots.c.state == SlotState.RUNNING, slots.c.state == SlotState.LOST),
 )
 
 

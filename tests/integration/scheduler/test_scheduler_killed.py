@@ -22,9 +22,9 @@ from support import fake_scheduler
 from support.scheduling import HOURLY, START, calendar
 from support.stores import ENGINES, store_url
 
-JOBS = 36
-EVERY_5_MINUTES = f"{HOURLY.removesuffix('0')}{','.join(map(str, range(0, 60, 5)))}"
-SLOTS = JOBS * 24 * 12
+JOBS = 144
+EVERY_20_MINUTES = f"{HOURLY},20,40"
+SLOTS = JOBS * 24 * 3
 REAL_S = 8.0  # for a day: nothing has to be that quick, what is late is caught up with
 SPEED = 24 * 3600 / REAL_S
 KILLS = 5
@@ -47,9 +47,9 @@ def counts(store: Store) -> Counter[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_ten_thousand_slots_under_kills(request: pytest.FixtureRequest, tmp_path: Path, engine: str) -> None:
-    policies = ["all", "all", "latest"]
+    policies = ["all"] * 5 + ["latest"]
     jobs = [
-        {"name": f"j{n}", "schedule": EVERY_5_MINUTES, "misfire": policies[n % 3], "grace_minutes": 2880,
+        {"name": f"j{n}", "schedule": EVERY_20_MINUTES, "misfire": policies[n % 6], "grace_minutes": 2880,
          "concurrency": ["resource:shared"] if n < 2 else []}
         for n in range(JOBS)
     ]  # fmt: skip
@@ -76,7 +76,7 @@ def test_ten_thousand_slots_under_kills(request: pytest.FixtureRequest, tmp_path
                 time.sleep(0.2)
         finally:
             for each in alive:
-                os.kill(each.pid, signal.SIGTERM)
+                each.terminate()
                 each.join(60)
         assert [each.exitcode for each in alive] == [0, 0]
         judge(store, tmp_path, loaded)
@@ -112,6 +112,6 @@ def judge(store: Store, root: Path, loaded: Loaded) -> None:
         began = (each.job, each.scheduled_for.isoformat()) in ran
         assert each.state in ({"ok", "failed"} if began else {"missed"}), each
         assert each.state == "ok" or each.reason, each
-    assert Counter(each.state for each in rows)["ok"] > SLOTS / 4
+    assert Counter(each.state for each in rows)["ok"] > SLOTS * 0.75
     with store.database.read() as connection:
         assert connection.execute(select(func.count()).select_from(locks)).scalar_one() == 0

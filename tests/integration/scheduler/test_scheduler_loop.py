@@ -36,14 +36,14 @@ def light(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_what_is_due_runs_once_and_nothing_before_its_time(store: Store, tmp_path: Path) -> None:
-    bench = Bench(store, tmp_path, {"name": "a"})
+    bench = Bench(store, tmp_path, *({"name": name} for name in "abc"))
     bench.at(0.1)
     assert bench.slots() == []  # a new job makes up for nothing
     bench.at(0.5, ticks=3)
-    assert bench.slots() == [("a", "02 01", "ok")]
+    assert bench.slots() == [(name, "02 01", "ok") for name in "abc"]
     again = bench.another(FakeExecutor())
     again.tick()
-    assert len(bench.executor.started) == 1
+    assert len(bench.executor.started) == 3
     assert not again.executor.started
 
 
