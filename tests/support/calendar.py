@@ -9,6 +9,7 @@ from itertools import accumulate
 
 from dateutil import tz
 from dateutil.rrule import rrulestr
+from hypothesis import strategies as st
 
 ZONES = ("America/New_York", "Europe/London", "Australia/Lord_Howe", "UTC")
 TEN_YEARS = (datetime(2025, 1, 1, tzinfo=UTC), datetime(2035, 1, 1, tzinfo=UTC))
@@ -53,3 +54,25 @@ def expected(rule: str, zone: str, start: datetime, end: datetime, anchor: date)
     far = timedelta(days=2)
     times = locals_of(rule, anchor, (start - far).replace(tzinfo=None), (end + far).replace(tzinfo=None))
     return [each for each in sorted({instant(time, zone) for time in times}) if start <= each < end]
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> str:
+    """Any rule of the subset, as text."""
+    freq = draw(st.sampled_from(["MINUTELY", "HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"]))
+    many = lambda strategy: ",".join(map(str, draw(st.lists(strategy, min_size=1, max_size=4))))  # noqa: E731
+    month_day = st.integers(1, 31).map(lambda day: day if draw(st.booleans()) else -day)
+    parts = [f"FREQ={freq}", f"INTERVAL={draw(st.integers(1, 40))}"]
+    parts += [f"BYMONTH={many(st.integers(1, 12))}"] if freq == "YEARLY" or draw(st.booleans()) else []
+    by_day = freq == "WEEKLY" or (freq not in ("WEEKLY", "YEARLY") and draw(st.booleans()))
+    parts += [f"BYDAY={many(st.sampled_from(['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU']))}"] if by_day else []
+    if freq == "YEARLY" or (freq == "MONTHLY" and not by_day) or (freq == "DAILY" and draw(st.booleans())):
+        parts.append(f"BYMONTHDAY={many(month_day)}")
+    if freq in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY") or draw(st.booleans()):
+        parts.append(f"BYHOUR={many(st.integers(0, 23))}")
+    if freq != "MINUTELY":
+        parts.append(f"BYMINUTE={many(st.integers(0, 59))}")
+    if freq == "MONTHLY" and draw(st.booleans()):
+        parts = [part for part in parts if not part.startswith(("BYHOUR", "BYMINUTE"))]
+        parts += ["BYHOUR=2", "BYMINUTE=30", f"BYSETPOS={draw(st.sampled_from([-2, -1, 1, 2, 5]))}"]
+    return ";".join(parts)

@@ -113,7 +113,10 @@ class Schedule:
         """Yield what `between` does, with the local times; no two have the same instant."""
         start, end = max(start.astimezone(UTC), _START), min(end.astimezone(UTC), _END)
         last: datetime | None = None
-        for local in self.local_times((start - _FAR).date(), (end + _FAR).date()):
+        earliest = self._earliest(start)
+        for local in self.local_times(earliest.date(), (end + _FAR).date()):
+            if local < earliest:
+                continue
             occurrence = instant_of(local, self.zone)
             if occurrence.instant >= end:
                 return
@@ -121,6 +124,14 @@ class Schedule:
                 continue
             last = occurrence.instant
             yield occurrence
+
+    def _earliest(self, start: datetime) -> datetime:
+        """Return a local time before which nothing comes at `start` or later."""
+        local = start.astimezone(self.zone)
+        before = (start - _FAR).astimezone(self.zone)
+        # Without a change the day before, local times run as instants do.
+        slack = timedelta() if before.utcoffset() == local.utcoffset() else _FAR
+        return local.replace(tzinfo=None) - slack
 
     def irregular(self, start: datetime, end: datetime) -> Iterator[Occurrence]:
         """Yield the occurrences that daylight saving time moves or would double, from `start` to `end`.
@@ -204,9 +215,13 @@ _STEP = timedelta(days=7)
 
 
 def changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Yield the spans, of a week or less, in which the zone's offset changes."""
+    """Yield the spans, of an hour or less, in which the zone's offset changes."""
     steps = range((end - start) // _STEP + 1)
     points = [min(start + _STEP * (number + 1), end) for number in steps]
     for low, high in pairwise([start, *points]):
         if low.astimezone(zone).utcoffset() != high.astimezone(zone).utcoffset():
+            while high - low > timedelta(hours=1):
+                middle = low + (high - low) / 2
+                changed = middle.astimezone(zone).utcoffset() != low.astimezone(zone).utcoffset()
+                low, high = (low, middle) if changed else (middle, high)
             yield low, high
