@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 from courtkeeper.calendar.model import Job, Misfire
 from courtkeeper.calendar.recurrence import Schedule
@@ -11,29 +13,43 @@ from courtkeeper.store.slots import ON_TIME, Occurrence
 
 MOST_AT_ONCE = 200  # a tick stays short also after a year of silence; the next one goes on
 _ONE = timedelta(microseconds=1)
+_FAR = timedelta(days=366 * 9)  # the 29th of February comes within
 
 
-def due(job: Job, schedule: Schedule, since: datetime, now: datetime) -> tuple[list[Occurrence], datetime]:
-    """Return the occurrences later than `since` and up to `now`, and until when they are complete.
+@dataclass(frozen=True)
+class Due:
+    """Occurrences; until when they are complete; and the first later one that is not due yet, if known."""
 
-    At most MOST_AT_ONCE. Each has its deadline, or the reason why it is missed:
+    occurrences: list[Occurrence]
+    until: datetime
+    following: datetime | None
+
+
+def due(job: Job, schedule: Schedule, since: datetime, now: datetime) -> Due:
+    """Return the occurrences later than `since` and up to `now`, at most MOST_AT_ONCE.
+
+    Each has its deadline, or the reason why it is missed:
     - later than its grace, whatever the policy;
     - `skip`: noticed after its time, as nobody was there (what is noticed in time may wait for its grace);
     - `skip` and `latest`: a later one is due as well.
     """
-    instants: list[datetime] = []
-    complete = now
-    for at in schedule.between(since + _ONE, now + _ONE):
-        if len(instants) > MOST_AT_ONCE:
-            break
-        instants.append(at)
-    if len(instants) > MOST_AT_ONCE:
-        complete = instants[MOST_AT_ONCE - 1]
+    instants = list(islice(_until(schedule.between(since + _ONE, now + _FAR), now), MOST_AT_ONCE + 1))
+    begun = [at for at in instants[:MOST_AT_ONCE] if at <= now]
+    following = instants[len(begun)] if len(instants) > len(begun) else None
     found = [
         Occurrence(at=at, deadline=at + job.grace, missed=_missed(job, at, after, now))
-        for at, after in zip_longest(instants, instants[1:])
+        for at, after in zip_longest(begun, instants[1 : len(begun) + 1])
     ]
-    return found[:MOST_AT_ONCE], complete
+    complete = following is None or following > now
+    return Due(found, now if complete else begun[-1], following)
+
+
+def _until(instants: Iterable[datetime], now: datetime) -> Iterator[datetime]:
+    """Yield instants up to the first one later than `now`, that one too."""
+    for at in instants:
+        yield at
+        if at > now:
+            return
 
 
 def _missed(job: Job, at: datetime, following: datetime | None, now: datetime) -> str:
@@ -42,7 +58,7 @@ def _missed(job: Job, at: datetime, following: datetime | None, now: datetime) -
         return f"noticed {_span(late)} late, its grace is {_span(job.grace)}: no scheduler was running"
     if job.misfire_policy is Misfire.SKIP and late > ON_TIME:
         return f"noticed {_span(late)} late and not made up for (misfire: skip): no scheduler was running"
-    if following is not None and job.misfire_policy is not Misfire.ALL:
+    if following is not None and following <= now and job.misfire_policy is not Misfire.ALL:
         return f"the slot of {following:%Y-%m-%d %H:%M} UTC took its place (misfire: {job.misfire_policy})"
     return ""
 

@@ -28,6 +28,7 @@ from courtkeeper.store.rows import SlotRow
 from courtkeeper.store.slots import ON_TIME, Ended, Made
 from courtkeeper.store.store import Store
 
+_SWEEP_EVERY_S = 5.0
 _MOST = 100  # slots looked at in one tick
 
 
@@ -78,7 +79,7 @@ class Scheduler:
         self._problems: frozenset[str] = frozenset()
         self._cursors: dict[str, datetime] = {}
         self._next: dict[str, datetime | None] = {}
-        self._renewed = float("-inf")
+        self._renewed = self._swept = float("-inf")
         self._last: tuple[datetime, float] | None = None
         self._registered = False
         self._complaint = ""
@@ -213,17 +214,21 @@ class Scheduler:
     def _make(self, now: datetime) -> None:
         """Make the occurrences that are due into slots."""
         made: list[Made] = []
+        following: dict[str, datetime | None] = {}
         for job in self._loaded.jobs:
             if job.name in self._cursors and self._is_due(job, now):
-                found, until = due(job, self._loaded.schedules[job.name], self._cursors[job.name], now)
+                found = due(job, self._loaded.schedules[job.name], self._cursors[job.name], now)
                 latest = job.misfire_policy is not Misfire.ALL
-                made.append(Made(job=job.name, occurrences=found, until=until, only_latest=latest))
+                made.append(
+                    Made(job=job.name, occurrences=found.occurrences, until=found.until, only_latest=latest)
+                )
+                following[job.name] = found.following
         if not made:
             return
         self.store.slots.make(self.settings.system, made, now)
         for each in made:
             self._cursors[each.job] = each.until
-            self._next.pop(each.job, None)
+        self._next |= following
 
     def _is_due(self, job: Job, now: datetime) -> bool:
         if job.name not in self._next:
@@ -235,6 +240,9 @@ class Scheduler:
         """Begin what may begin."""
         if not self.store.slots.any_waiting(self.settings.system, now):
             return
+        if self._monotonic() - self._swept >= _SWEEP_EVERY_S:
+            self.store.slots.sweep(self.settings.system, now)
+            self._swept = self._monotonic()
         jobs = self._jobs()
         orders: list[Order] = []
         with self.store.slots.dispatching(self.settings.system, now, _MOST) as dispatch:

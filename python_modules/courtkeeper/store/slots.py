@@ -181,12 +181,20 @@ class Slots:
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
 
+    def sweep(self, system: str, now: datetime) -> None:
+        """End what has waited too long, and call late what is."""
+        with self._database.write() as connection:
+            end_overdue(connection, system, now)
+            connection.execute(
+                update(slots)
+                .where(*waiting(system, now), slots.c.state == SlotState.WAITING)
+                .where(slots.c.scheduled_for < now - ON_TIME)
+                .values(state=SlotState.LATE)
+            )
+
     @contextmanager
     def dispatching(self, system: str, now: datetime, most: int) -> Iterator[Dispatch]:
-        """Yield each job's oldest waiting slot, at most `most`, while nobody else decides anything.
-
-        Before that, those that have waited too long are ended, and the late ones are called so.
-        """
+        """Yield each job's oldest waiting slot, at most `most`, while nobody else decides anything."""
         number = func.row_number().over(
             partition_by=slots.c.job, order_by=[slots.c.scheduled_for, slots.c.id]
         )
@@ -200,13 +208,6 @@ class Slots:
             .with_for_update(of=slots)
         )
         with self._database.alone() as connection:
-            end_overdue(connection, system, now)
-            connection.execute(
-                update(slots)
-                .where(*waiting(system, now), slots.c.state == SlotState.WAITING)
-                .where(slots.c.scheduled_for < now - ON_TIME)
-                .values(state=SlotState.LATE)
-            )
             found = [row_as(SlotRow, row) for row in connection.execute(query)]
             dispatch = Dispatch(connection, system, now, found)
             yield dispatch

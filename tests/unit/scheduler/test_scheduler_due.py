@@ -31,7 +31,9 @@ def test_each_occurrence_is_met_once_and_has_an_end(steps: list[int], policy: Mi
     seen: list[datetime] = []
     for minutes in steps:
         now += timedelta(minutes=minutes)
-        found, since = due(job, SCHEDULE, since, now)
+        told = due(job, SCHEDULE, since, now)
+        found, since = told.occurrences, told.until
+        assert told.following == SCHEDULE.after(now)
         seen += [each.at for each in found]
         begin = [each for each in found if not each.missed]
         assert all(now - each.at <= job.grace for each in begin)
@@ -47,8 +49,9 @@ def test_a_long_silence_is_taken_in_pieces() -> None:
     now = BEGIN + timedelta(days=100)
     since, pieces = BEGIN, []
     while since < now:
-        found, since = due(job, SCHEDULE, since, now)
-        pieces.append(found)
+        found = due(job, SCHEDULE, since, now)
+        since = found.until
+        pieces.append(found.occurrences)
     assert [len(piece) for piece in pieces[:-1]] == [MOST_AT_ONCE] * (len(pieces) - 1)
     assert len([each for piece in pieces for each in piece]) == len(
         list(SCHEDULE.between(BEGIN + timedelta(seconds=1), now + timedelta(seconds=1)))
