@@ -34,7 +34,7 @@ def systemd(specs: list[str], start: datetime, zone: str) -> list[datetime]:
         environment = {**os.environ, "TZ": "UTC", "LC_ALL": "C"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{spec}: {done.stderr}"
-        lines = re.findall(r"(?:Next elapse|Iter\. #\d+): \w+ (\S+ \S+) UTC", done.stdout)
+        lines = re.findall(r"(?:Next elapse|Iter(?:ation|\.) #\d+): \w+ (\S+ \S+) UTC", done.stdout)
         found |= {datetime.fromisoformat(line).replace(tzinfo=UTC) for line in lines}
     return sorted(found)[:ITERATIONS]
 

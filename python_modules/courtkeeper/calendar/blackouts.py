@@ -19,7 +19,7 @@ from courtkeeper.findings import ConfigurationError
 
 if TYPE_CHECKING:
     from dateutil.rrule import rrule, rruleset
-    from icalendar import Event, vRecur
+    from icalendar import Component, vRecur
 
 MOST_BYTES = 1_000_000
 MOST_EVENTS = 1_000
@@ -131,7 +131,7 @@ def parse(raw: bytes, zone: ZoneInfo, name: str) -> Blackouts:
     return Blackouts([(name, _overridden([_event(each, zone, name) for each in found], name))])
 
 
-def _event(given: Event, zone: ZoneInfo, name: str) -> _Event:
+def _event(given: Component, zone: ZoneInfo, name: str) -> _Event:
     """Return a VEVENT as ours. Raises ConfigurationError naming it."""
     title = " ".join(str(given.get("summary", "")).split())[:80]
     who = f"{name}: the event {title or given.get('uid', '')!s}"
@@ -148,7 +148,7 @@ def _event(given: Event, zone: ZoneInfo, name: str) -> _Event:
         raise ConfigurationError(f"{who} cannot be understood: {' '.join(str(error).split())[:80]}") from None
 
 
-def _understood(given: Event, zone: ZoneInfo, title: str) -> _Event:
+def _understood(given: Component, zone: ZoneInfo, title: str) -> _Event:
     start = _single(given, "dtstart")
     if start is None:
         raise ConfigurationError("has no DTSTART: say when it begins")
@@ -173,7 +173,7 @@ def _understood(given: Event, zone: ZoneInfo, title: str) -> _Event:
     )
 
 
-def _single(given: Event, prop: str) -> date | datetime | None:
+def _single(given: Component, prop: str) -> date | datetime | None:
     value = given.get(prop)
     if isinstance(value, list):
         raise ConfigurationError(f"has {prop.upper()} twice: say it once")
@@ -202,7 +202,7 @@ def _in(moment: date, own: ZoneInfo, zone: ZoneInfo) -> datetime:
     return _local(moment, zone)[0]
 
 
-def _length(given: Event, start: date, first: datetime, own: ZoneInfo) -> timedelta:
+def _length(given: Component, start: date, first: datetime, own: ZoneInfo) -> timedelta:
     end, duration = _single(given, "dtend"), given.get("duration")
     if end is not None and duration is not None:
         raise ConfigurationError("has both DTEND and DURATION: say one of them")
@@ -217,7 +217,7 @@ def _length(given: Event, start: date, first: datetime, own: ZoneInfo) -> timede
     return length
 
 
-def _recurs(given: Event, first: datetime, own: ZoneInfo) -> rruleset | None:
+def _recurs(given: Component, first: datetime, own: ZoneInfo) -> rruleset | None:
     """Return the event's recurrence over naive local times, None for one that comes once."""
     from dateutil.rrule import rruleset
 
@@ -239,24 +239,27 @@ def _recurs(given: Event, first: datetime, own: ZoneInfo) -> rruleset | None:
     return series
 
 
-def _many(given: Event, prop: str) -> list[Any]:
+def _many(given: Component, prop: str) -> list[Any]:
     value = given.get(prop)
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _rule(rule: vRecur, first: datetime, own: ZoneInfo) -> rrule | rruleset:
-    from dateutil.rrule import rrulestr
+def _rule(rule: vRecur, first: datetime, own: ZoneInfo) -> rrule:
+    from dateutil.rrule import rrule, rrulestr
 
     parts = {name: list(value) for name, value in rule.items()}
     if unknown := sorted(set(parts) - _PARTS):
         raise ConfigurationError(f"has {unknown[0]} in its RRULE: keep to {', '.join(sorted(_PARTS))}")
     if str(parts.get("FREQ", [""])[0]) not in _RARE:
         raise ConfigurationError(f"must recur {', '.join(_RARE)}: give its RRULE such a FREQ")
-    words = [word for word in rule.to_ical().decode().split(";") if not word.startswith("UNTIL=")]
+    said: bytes = rule.to_ical()  # type: ignore[no-untyped-call]
+    words = [word for word in said.decode().split(";") if not word.startswith("UNTIL=")]
     if until := parts.get("UNTIL"):
         last = until[0] if isinstance(until[0], datetime) else datetime.combine(until[0], datetime.max.time())
         words.append(f"UNTIL={_in(last, own, own):%Y%m%dT%H%M%S}")
-    return rrulestr(";".join(words), dtstart=first, cache=True)
+    found = rrulestr(";".join(words), dtstart=first, cache=True)
+    assert isinstance(found, rrule), "one rule and no dates give no set"  # noqa: S101
+    return found
 
 
 def _overridden(events: list[_Event], name: str) -> list[_Event]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+import yaml
+
 from courtkeeper.calendar import blackouts, nodes
 from courtkeeper.calendar.blackouts import Blackouts
 from courtkeeper.calendar.model import Calendar, Job
@@ -112,8 +114,8 @@ class Look:
         check_role_variables(job.variables, self.root, playbook)
 
     def _keys(self, job: Job) -> None:
-        if self._names is None:
-            return
+        if self._names is None or not job.enabled:
+            return  # a job that waits for hosts to be there may name their group
         for key in job.concurrency:
             kind, _, name = key.partition(":")
             if kind in self._names:
@@ -169,7 +171,7 @@ def _names_of(inventory: Path) -> dict[str, set[str]] | None:
     return names
 
 
-def _named(groups: list[tuple[str, nodes.yaml.Node]]) -> Iterator[tuple[str, str]]:
+def _named(groups: list[tuple[str, yaml.Node]]) -> Iterator[tuple[str, str]]:
     for name, body in groups:
         yield "group", name
         parts = dict(nodes.pairs(body))

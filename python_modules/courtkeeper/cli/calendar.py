@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from courtkeeper.cli import calendar_export, common
+from courtkeeper.cli import calendar_export, calendar_gate, common
 from courtkeeper.cli.calendar_common import (
     InventoryOption,
     JsonOption,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 calendar_export.add_to(app)
+calendar_gate.add_to(app)
 
 _YEAR = timedelta(days=366)
 

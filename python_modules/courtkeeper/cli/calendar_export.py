@@ -1,9 +1,9 @@
-"""`courtkeeper calendar export` and `gate`: other engines that start jobs, and what they ask before."""
+"""`courtkeeper calendar export`: the calendar for other engines."""
 
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,14 +24,10 @@ if TYPE_CHECKING:
     from courtkeeper.calendar.load import Loaded
     from courtkeeper.export.exporting import Exported, Options
 
-# Another machine's clock may be a little ahead.
-_EARLY = timedelta(seconds=5)
-
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands of this file."""
+    """Add the command of this file."""
     app.command("export")(export_calendar)
-    app.command("gate")(gate)
 
 
 def export_calendar(
@@ -127,37 +123,3 @@ def _show(loaded: Loaded, done: Exported, out: Path | None) -> None:
         sys.stderr.write(f"{common.printable(str(problem))}\n")
     for name, reason in done.refused.items():
         sys.stderr.write(f"refused: {name}: {common.printable(reason)}.\n")
-
-
-def gate(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="A job of the calendar.")],
-    inventory: InventoryOption,
-    as_json: JsonOption = False,
-    root: RootOption = None,
-) -> None:
-    """Say whether a job may begin now: it is due, no blackout is on, its window is open.
-
-    For engines that know no such thing: `courtkeeper calendar gate JOB -i … && courtkeeper run …`.
-    Exit code 0: it may. 1: not now. 2: wrong usage, or the job is broken.
-    """
-    loaded = calendar_of(inventory, root)
-    reason = closed(loaded, job, datetime.now(UTC))
-    if as_json:
-        print_json({"job": job, "open": not reason, "reason": reason})
-    elif reason:
-        sys.stderr.write(f"courtkeeper: {job} does not begin: {common.printable(reason)}.\n")
-    sys.exit(common.FAILED if reason else 0)
-
-
-def closed(loaded: Loaded, name: str, now: datetime) -> str:
-    """Return why a job may not begin now; empty if it may."""
-    from courtkeeper.calendar.plan import obstacle
-
-    job = loaded.job(name)
-    if not job.enabled:
-        return "it is disabled"
-    due = list(loaded.schedules[name].between(now - job.grace, now + _EARLY))
-    if not due:
-        return f"it was not due within the last {job.grace_minutes} min, which is its grace"
-    stands = obstacle(loaded, job, now)
-    return f"{stands.sentence}, until {stands.until:%d %B %Y %H:%M} UTC" if stands else ""

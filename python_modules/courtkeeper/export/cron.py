@@ -18,7 +18,7 @@ from courtkeeper.export.plain import Plain, numbers, plain
 from courtkeeper.findings import ConfigurationError
 
 NAME = "cron"
-CARRIES = {"window", "blackouts", "timeout", "skip"}
+CARRIES = {"window", "blackouts", "after", "concurrency", "skip"}
 FIXED = Clock(NAME, Missing.AT_CHANGE)
 WILDCARD = Clock(NAME, Missing.SKIPPED, twice=True)
 

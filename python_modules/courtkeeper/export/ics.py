@@ -60,7 +60,7 @@ def document(jobs: list[tuple[Job, Schedule]], place: Place, now: datetime) -> s
         event.add("transp", "TRANSPARENT")
         calendar.add_component(event)
     calendar.add_missing_timezones()
-    return calendar.to_ical().decode()
+    return str(calendar.to_ical().decode())
 
 
 def _about(job: Job) -> str:

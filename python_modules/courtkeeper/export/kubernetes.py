@@ -19,7 +19,7 @@ from courtkeeper.export.plain import plain
 from courtkeeper.findings import ConfigurationError
 
 NAME = "Kubernetes"
-CARRIES = {"window", "blackouts", "timeout", "skip", "latest"}
+CARRIES = {"window", "blackouts", "after", "concurrency", "skip", "latest"}
 CLOCK = Clock(NAME, Missing.SKIPPED, twice=True)
 _LONGEST_NAME = 52
 # The controller looks every ten seconds; a slot that is a minute late was missed.

@@ -16,9 +16,11 @@ from courtkeeper.export.plain import numbers, plain
 from courtkeeper.findings import ConfigurationError
 
 NAME = "systemd"
-CARRIES = {"window", "blackouts", "timeout", "skip", "latest"}
+CARRIES = {"window", "blackouts", "after", "concurrency", "skip", "latest"}
 CLOCK = Clock(NAME, Missing.SKIPPED)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+# To systemd every end but 0 and 255 is a condition that does not hold.
+_CONDITION = ["/bin/sh", "-c", '"$@"; code=$?; [ $code -lt 2 ] && exit $code; exit 255', "gate"]
 _MOST_FROM_END = 28  # it knows no `~29`: not every month has it
 
 
@@ -67,8 +69,8 @@ def files(job: Job, schedule: Schedule, place: Place, now: datetime) -> dict[str
     service = (
         f"[Unit]\nDescription={about}\nWants=network-online.target\nAfter=network-online.target\n\n"
         f"[Service]\nType=oneshot\nWorkingDirectory={_path(place.directory)}\n"
-        # A gate that is closed is no failure.
-        f"ExecCondition={_words(gate(job, place))}\n"
+        "# A gate that is closed (1) is no failure; one that is broken (2 and more) is.\n"
+        f"ExecCondition={_words([*_CONDITION, *gate(job, place)])}\n"
         f"ExecStart={_words(run(job, place))}\n"
         "# It ends its own children on SIGTERM; what is left then is killed.\n"
         "KillMode=mixed\nTimeoutStopSec=60\n"

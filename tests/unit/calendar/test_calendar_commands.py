@@ -15,8 +15,11 @@ import pytest
 import yaml
 from icalendar import Calendar
 
-from courtkeeper.cli import calendar_export, main
-from support import calendars
+from courtkeeper.calendar.load import load
+from courtkeeper.calendar.recurrence import instant_of, zone_of
+from courtkeeper.cli import calendar_gate, main
+from courtkeeper.store import open_store
+from support import calendars, records
 
 CALENDAR = """
 courtkeeper_calendar:
@@ -30,13 +33,12 @@ courtkeeper_calendar:
       schedule: FREQ=WEEKLY;BYDAY=MO,TH;BYHOUR=6
       window: 05:00-09:00
       blackouts: [christmas.ics]
-      limit: "db1"
       check: true
-      extra_vars: {tricky: "100% $HOME 'a' \\"b\\"", days: 3}
     - name: patching
       playbook: patch
       schedule: FREQ=MONTHLY;BYDAY=TU;BYSETPOS=2;BYHOUR=4
       disruptive: true
+      approval: true
       after: [{job: backup, within_hours: 26}]
     - name: night
       playbook: refresh
@@ -81,7 +83,7 @@ def test_jobs_are_listed(say: Any) -> None:
     rows = {line.split()[0]: line for line in said.out.splitlines() if line.strip()}
     assert "every day 03:30" in rows["backup"]
     assert "platform" in rows["backup"]
-    assert "disruptive, after backup" in rows["patching"]
+    assert "disruptive, needs approval, after backup" in rows["patching"]
     assert "disabled" in rows["paused"]
     assert "check mode, within 05:00-09:00" in rows["refresh"]
     listed = say("list", "--json").json
@@ -136,7 +138,7 @@ def test_systemd_units_say_what_runs(say: Any, tmp_path: Path) -> None:
     out = tmp_path / "units"
     said = say("export", "--to", "systemd", "--out", str(out))
     assert said.code == 1, "some are refused"
-    assert "refused: patching: it is disruptive, and systemd cannot keep after backup within 26 h" in said.err
+    assert "refused: patching: it is disruptive, and systemd cannot keep approval" in said.err
     assert "refused: night: on 14 March 2027" in said.err or "clocks change" in said.err
     names = sorted(path.name for path in out.iterdir())
     assert names == [
@@ -146,11 +148,22 @@ def test_systemd_units_say_what_runs(say: Any, tmp_path: Path) -> None:
     assert "OnCalendar=Mon,Thu *-*-* 06:00:00 America/New_York\n" in timer
     assert "Persistent=true\n" in timer
     service = (out / "courtkeeper-home-refresh.service").read_text()
-    assert (
-        f"ExecCondition={tmp_path}/.venv/bin/courtkeeper calendar gate refresh -i inventory/home\n" in service
-    )
-    assert '"tricky=100%% $$HOME \'a\' \\"b\\""' in service
-    assert "--check --limit db1" in service
+    assert f"ExecStart={tmp_path}/.venv/bin/courtkeeper run refresh -i inventory/home --quiet\n" in service
+    # What systemd would make of ExecCondition, without it: $$ is $, %% is %, and quotes are a shell's.
+    condition = re.search("ExecCondition=(.*)", service)[1].replace("$$", "$").replace("%%", "%")
+    words = shlex.split(condition)
+    assert words[-6:] == [
+        f"{tmp_path}/.venv/bin/courtkeeper",
+        "calendar",
+        "gate",
+        "refresh",
+        "-i",
+        "inventory/home",
+    ]
+    for gate, code in ((0, 0), (1, 1), (2, 255)):
+        # systemd passes over a unit at 1 to 254 and calls it failed at 255: a broken calendar is a failure.
+        done = subprocess.run([*words[:-6], "/bin/sh", "-c", f"exit {gate}"], check=False)
+        assert done.returncode == code
     if shutil.which("systemd-analyze"):
         # The program has to be there for systemd to be content.
         program = tmp_path / ".venv/bin/courtkeeper"
@@ -171,14 +184,25 @@ def test_a_crontab_runs_what_it_says(say: Any, tmp_path: Path) -> None:
     assert "days of the month or of the week, never both" in said.err
     lines = [line for line in said.out.splitlines() if line[:1] != "#"]
     assert [line.split(" cd ")[0] for line in lines] == ["30 3 * * *", "0 6 * * 1,4", "30 2 * * *"]
-    # cron turns \% into % and hands the rest to a shell.
-    command = lines[1].split(" * * 1,4 ")[1].replace("\\%", "%")
-    words = shlex.split(command)
-    assert words[words.index("-e") + 1 :: 2][:2] == ["tricky=100% $HOME 'a' \"b\"", "days=3"]
-    assert words[:4] == ["cd", str(tmp_path), "&&", f"{tmp_path}/.venv/bin/courtkeeper"]
+    assert "refresh" in lines[1]
     other = say("export", "--to", "cron", "--zone", "UTC")
     assert "this crontab is for machines in UTC" in other.err
     assert say("export", "--to", "cron", "--zone", "Mars").code == 2
+
+
+def test_a_directory_with_odd_letters_is_quoted(say: Any) -> None:
+    odd = "/srv/court keeper/100%"
+    crontab = say("export", "--to", "cron", "--job", "backup", "--directory", odd).out.splitlines()[-1]
+    # cron turns \\% into % and hands the rest to a shell.
+    words = shlex.split(crontab.partition(" * * * ")[2].replace("\\%", "%"))
+    program = f"{odd}/.venv/bin/courtkeeper"
+    assert words[:4] == ["cd", odd, "&&", program]
+    assert words[-7:] == ["&&", program, "run", "backup", "-i", "inventory/home", "--quiet"]
+    units = say("export", "--to", "systemd", "--job", "backup", "--directory", odd, "--json").json["files"]
+    service = units["courtkeeper-home-backup.service"]
+    assert "WorkingDirectory=/srv/court keeper/100%%\n" in service
+    assert 'ExecStart="/srv/court keeper/100%%/.venv/bin/courtkeeper" run backup' in service
+    assert say("export", "--to", "systemd", "--directory", "here").code == 2
 
 
 def test_cronjobs_are_kubernetes_own(say: Any) -> None:
@@ -228,13 +252,6 @@ def test_strict_refuses_what_would_leave_something_out(say: Any) -> None:
     assert loose["compiled"] == {"backup": ["*-*-* 03:30:00 America/New_York"]}
 
 
-def test_the_gate_is_open_when_a_job_is_due_and_nothing_stands_in_its_way(say: Any) -> None:
-    assert say("gate", "nothing").code == 2
-    closed = say("gate", "paused")
-    assert closed.code == 1
-    assert "paused does not begin: it is disabled" in closed.err
-
-
 @pytest.mark.parametrize(
     ("moment", "reason"),
     [
@@ -246,13 +263,35 @@ def test_the_gate_is_open_when_a_job_is_due_and_nothing_stands_in_its_way(say: A
     ],
 )
 def test_the_gate_knows_grace_and_blackouts(tmp_path: Path, moment: str, reason: str) -> None:
-    from courtkeeper.calendar.load import load
-    from courtkeeper.calendar.recurrence import instant_of, zone_of
-
     loaded = load(*calendars.checkout(tmp_path, CALENDAR))
     now = instant_of(datetime.fromisoformat(moment), zone_of("America/New_York")).instant
-    said = calendar_export.closed(loaded, "refresh", now)
-    assert (reason in said) if reason else said == ""
-    # A machine whose clock is a little behind starts it all the same.
-    if moment.endswith("06:00") and not reason:
-        assert calendar_export.closed(loaded, "refresh", now - timedelta(seconds=2)) == ""
+    with open_store(tmp_path) as store:
+        said = calendar_gate.closed(loaded, "refresh", "home", store, now)
+        assert (reason in said) if reason else said == ""
+        if moment.endswith("06:00") and not reason:
+            early = calendar_gate.closed(loaded, "refresh", "home", store, now - timedelta(seconds=2))
+            assert early == "", "a machine whose clock is a little ahead starts it all the same"
+            store.people.hold("home", "", by="anna", reason="stock-taking", at=now, until=None)
+            assert "anna holds it: stock-taking" in calendar_gate.closed(
+                loaded, "refresh", "home", store, now
+            )
+
+
+def test_the_gate_waits_for_what_must_have_passed(say: Any, tmp_path: Path) -> None:
+    loaded = load(*calendars.checkout(tmp_path, CALENDAR))
+    now = loaded.schedules["patching"].after(datetime.now(UTC))
+    assert now is not None
+    with open_store(tmp_path) as store:
+        assert "backup has not passed within 26 h" in calendar_gate.closed(
+            loaded, "patching", "home", store, now
+        )
+        for number, hours, is_open in ((1, 30, False), (2, 3, True)):
+            began = now - timedelta(hours=hours)
+            times = {"started_at": began, "finished_at": began + timedelta(minutes=9)}
+            store.recording.finish(records.record(number, job="backup", inventory="inventory/home", **times))
+            assert (calendar_gate.closed(loaded, "patching", "home", store, now) == "") is is_open
+    closed = say("gate", "paused")
+    assert closed.code == 1
+    assert "paused does not begin: it is disabled" in closed.err
+    assert say("gate", "paused", "--json").json["open"] is False
+    assert say("gate", "nothing").code == 2
