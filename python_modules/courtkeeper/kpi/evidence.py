@@ -102,7 +102,7 @@ class Evidence:
                     status=severities[row.severity],
                     value=row.value,
                 )
-                for row in connection.execute(query)
+                for row in connection.execute(query).all()
             ]
 
     def metrics(self, names: Sequence[str], since: datetime | None = None) -> list[Measured]:
@@ -120,7 +120,7 @@ class Evidence:
         )
         found: dict[int, Measured] = {}
         with self._database.read() as connection:
-            for row in connection.execute(query):
+            for row in connection.execute(query).all():
                 each = found.setdefault(row.id, Measured(at=row.started_at, numbers={}))
                 each.numbers.setdefault(row.name.rpartition(".")[2], []).append(row.value)
         return list(found.values())
@@ -167,7 +167,7 @@ class Evidence:
                     scheduled_for=row.scheduled_for,
                     began=row.began or row.started_at,
                 )
-                for row in connection.execute(query)
+                for row in connection.execute(query).all()
             ]
         return self._slots
 
@@ -182,7 +182,7 @@ class Evidence:
         with self._database.read() as connection:
             return [
                 Done(at=row.finished_at, job=row.job, state=row.status, by_itself=False)
-                for row in connection.execute(query)
+                for row in connection.execute(query).all()
             ]
 
     def closed(self) -> Iterator[tuple[datetime, timedelta]]:
@@ -194,7 +194,7 @@ class Evidence:
             .order_by(spans.c.closed_at, spans.c.id)
         )
         with self._database.read() as connection:
-            for row in connection.execute(query):
+            for row in connection.execute(query).all():
                 yield row.closed_at, row.closed_at - row.opened_at
 
     def well_on(self, playbook: str, since: timedelta) -> dict[str, list[datetime]]:
@@ -218,7 +218,7 @@ class Evidence:
         )
         found: dict[str, list[datetime]] = {}
         with self._database.read() as connection:
-            for row in connection.execute(query):
+            for row in connection.execute(query).all():
                 found.setdefault(row.host, []).extend([row.at] if row.at is not None else [])
         return {host: sorted(times) for host, times in found.items()}
 
