@@ -109,7 +109,7 @@ class Notifier:
         ) + self._digests(wanted, now)
 
     def _whom(self, wanted: Notifications) -> dict[str, list[str]]:
-        """Return by job the channels that hear of it; of a job whose entry is broken, all that any job names."""
+        """Return by job the channels that hear of it; of one whose entry is broken, all that any names."""
         calendar = self._calendar()
         if calendar.jobs or calendar.broken or not calendar.problems:
             self._named = {job.name: job.notify or [] for job in calendar.jobs}
