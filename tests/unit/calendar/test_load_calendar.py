@@ -259,11 +259,23 @@ def test_a_file_that_is_no_calendar_is_one_sentence(
     assert said in str(loaded.problems[0])
 
 
-def test_jobs_that_rely_on_what_the_calendar_says_wrongly_do_not_run(tmp_path: Path) -> None:
-    jobs = BACKUP + "    - {name: refresh, schedule: FREQ=DAILY;BYHOUR=3, time_zone: UTC}\n"
-    loaded = read(tmp_path, jobs, top="time_zone: [UTC]")
+@pytest.mark.parametrize(
+    ("top", "said"),
+    [
+        ("time_zone: [UTC]", "time_zone cannot be"),
+        ("time_zone: Mars", "'Mars' is not a time zone"),
+        ("blackouts: [easter.ics]", "easter.ics is not there"),
+        ("blackouts: easter.ics", "blackouts cannot be"),
+    ],
+)
+def test_jobs_that_rely_on_what_the_calendar_says_wrongly_do_not_run(
+    tmp_path: Path, top: str, said: str
+) -> None:
+    free = "{name: refresh, schedule: FREQ=DAILY;BYHOUR=3, time_zone: UTC, blackouts: []}"
+    loaded = read(tmp_path, f"{BACKUP}    - {free}\n", top=top)
     assert [each.name for each in loaded.jobs] == ["refresh"], "an unknown zone must not become UTC"
-    with pytest.raises(ConfigurationError, match="time_zone cannot be"):
+    assert len(loaded.problems) == 1, "one mistake, said once"
+    with pytest.raises(ConfigurationError, match=said):
         loaded.job("backup")
 
 
