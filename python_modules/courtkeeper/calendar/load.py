@@ -199,6 +199,9 @@ def _name(entry: yaml.Node) -> str:
 
 def _job(entry: yaml.Node, name: str, notes: _Notes) -> Job | None:
     """Return an entry of the list as a job, or None with everything noted that is wrong with its shape."""
+    doubled = list(
+        nodes.doubled(entry)
+    )  # before `<<` is merged, which puts keys beside those that replace them
     try:
         given = nodes.built(entry)
     except nodes.UnreadableError as error:
@@ -208,7 +211,7 @@ def _job(entry: yaml.Node, name: str, notes: _Notes) -> Job | None:
         notes.add(entry, "a job is written as keys and values; begin it with `- name:`", name)
         return None
     known = len(notes.problems)
-    for key, line in nodes.doubled(entry):
+    for key, line in doubled:
         notes.add(line, f"{key} is said twice; keep one of them", name)
     for key, path, sentence in _misfits(given, Job):
         notes.add(nodes.at(entry, key, *path), sentence, name)

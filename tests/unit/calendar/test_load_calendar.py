@@ -89,6 +89,21 @@ def test_what_a_job_does_not_say_the_calendar_says(tmp_path: Path) -> None:
         loaded.job("backups")
 
 
+def test_jobs_may_share_values_and_replace_them(tmp_path: Path) -> None:
+    loaded = read(
+        tmp_path,
+        """
+    - &usual {name: backup, schedule: FREQ=DAILY;BYHOUR=3, timeout_minutes: 5, retries: {times: 1}}
+    - {<<: *usual, name: refresh, timeout_minutes: 9}
+    """,
+    )
+    assert loaded.problems == ()
+    assert [(job.name, job.timeout_minutes, job.retries.times) for job in loaded.jobs] == [
+        ("backup", 5, 1),
+        ("refresh", 9, 1),
+    ]
+
+
 @pytest.mark.parametrize(
     ("job", "line", "said"),
     [
