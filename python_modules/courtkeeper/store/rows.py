@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import cache
+from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -17,9 +20,18 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 def row_as(kind: type[Struct], row: AnyRow, **other: object) -> Struct:
     """Return a row as a struct, by the names of its fields; `other` replaces some of its values."""
-    found = row._mapping  # noqa: SLF001 - public in spite of its name
-    values = {name: found[name] for name in kind.__struct_fields__ if name in found}
-    return kind(**(values | other))
+    names, values = _places(kind, row._fields)
+    given = dict(zip(names, values(row), strict=True))
+    return kind(**(given | other if other else given))
+
+
+@cache
+def _places(
+    kind: type[msgspec.Struct], columns: tuple[str, ...]
+) -> tuple[tuple[str, ...], Callable[[AnyRow], tuple[Any, ...]]]:
+    """Where a struct's fields are in a row of these columns: a list of thousands asks once."""
+    names = tuple(name for name in kind.__struct_fields__ if name in columns)
+    return names, itemgetter(*(columns.index(name) for name in names))
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
