@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from courtkeeper.cli import common, completion, stores
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
+
+if TYPE_CHECKING:
+    from courtkeeper.store.rows import RunRow
 
 
 def command(
@@ -60,7 +64,7 @@ def command(
         typer.launch(path.as_uri())
 
 
-def _last(rows: list[object]) -> str:
+def _last(rows: Sequence[RunRow]) -> str:
     if not rows:
         raise ConfigurationError("Nothing has run yet: `courtkeeper run JOB -i INVENTORY`.")
-    return str(rows[0].run_id)  # type: ignore[attr-defined]
+    return rows[0].run_id

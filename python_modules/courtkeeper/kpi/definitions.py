@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from statistics import mean, median
 from typing import ClassVar
 
-from courtkeeper.findings import Status
-from courtkeeper.kpi.evidence import MEMORY, Evidence, recently
+from courtkeeper.kpi.evidence import MEMORY, Evidence, lasting
 from courtkeeper.kpi.indicator import Found, Indicator, Part, Point, age, by_day, day_of, percent
 from courtkeeper.store.states import SlotState
 
@@ -192,16 +191,7 @@ class ProvenRestore(Indicator):
 
     def find(self, evidence: Evidence) -> Found:
         """By source."""
-        tried: dict[str, datetime] = {}
-        proven: dict[str, list[datetime]] = {}
-        for each in evidence.observed("drill.restore", evidence.now - MEMORY):
-            source = each.subject.partition("/")[0]
-            tried[source] = each.at
-            proven.setdefault(source, [])
-            if each.status is Status.OK:
-                proven[source].append(each.at)
-        recent = recently(tried, evidence.now)
-        return age({name: proven[name] for name in sorted(recent)}, evidence, "No drill has restored {}.")
+        return age(lasting(evidence.proven), evidence, "No drill has restored {}.")
 
 
 class _OfDrills(Indicator):
@@ -214,7 +204,8 @@ class _OfDrills(Indicator):
     def find(self, evidence: Evidence) -> Found:
         """By drill."""
         runs: dict[int, list[tuple[datetime, str, float]]] = {}
-        for each in evidence.observed(self.finding, evidence.now - MEMORY):
+        seen = evidence.observed(self.finding) or evidence.observed(self.finding, evidence.now - MEMORY)
+        for each in seen:
             if each.value is not None:
                 runs.setdefault(each.run, []).append((each.at, each.subject, each.value))
         if not runs:
@@ -260,10 +251,9 @@ class Expiry(Indicator):
 
     def find(self, evidence: Evidence) -> Found:
         """By look."""
-        looks = [
-            (each.at, min(each.numbers["days_to_expiry"]))
-            for each in evidence.metrics(["days_to_expiry"], evidence.now - MEMORY)
-        ]
+        names = ["days_to_expiry"]
+        seen = evidence.metrics(names) or evidence.metrics(names, evidence.now - MEMORY)
+        looks = [(each.at, min(each.numbers[names[0]])) for each in seen]
         if not looks:
             return Found(None, "No certificate was looked at.")
         at, days = looks[-1]
@@ -285,7 +275,8 @@ class PatchAge(Indicator):
 
     def find(self, evidence: Evidence) -> Found:
         """By host."""
-        return age(evidence.well_on("os_patching"), evidence, "os_patching never ended well on {}.")
+        found = lasting(lambda since: evidence.well_on("os_patching", since))
+        return age(found, evidence, "os_patching never ended well on {}.")
 
 
 INDICATORS: Sequence[type[Indicator]] = (

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import BigInteger, and_, case, func, or_, select, type_coerce
 
 from courtkeeper.findings import Status
 from courtkeeper.kpi import probes
 from courtkeeper.store.connection import Database
-from courtkeeper.store.states import SlotState
-from courtkeeper.store.tables import approvals, finding_keys, metrics, observations, run_hosts, runs, slots
+from courtkeeper.store.tables import (
+    approvals,
+    finding_keys,
+    metrics,
+    observations,
+    run_hosts,
+    runs,
+    slots,
+    spans,
+)
 
-# As far back as the store remembers: the last time something was proven may be long ago.
+# What was not tried for so long is not there any more; and as far back as the store remembers, because the
+# last time that something was proven may be long ago.
+LATELY = timedelta(days=100)
 MEMORY = timedelta(days=400)
-_BEGUN = (SlotState.OK, SlotState.FAILED, SlotState.CANCELLED, SlotState.LOST)
+_DAY_US = 24 * 3600 * 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +70,7 @@ class Evidence:
         self.system = system
         self.start = start
         self.now = now
+        self._slots: list[Done] | None = None  # three indicators ask for them
 
     def probes(self) -> list[probes.Hour]:
         """Return the hours in which something was probed."""
@@ -69,7 +80,11 @@ class Evidence:
         """Return how findings of that id were judged, oldest first; in the window, or `since`."""
         severities = {status.severity: status for status in Status}
         query = (
-            select(observations, finding_keys.c.host, finding_keys.c.subject)
+            select(
+                *(observations.c[name] for name in ("at", "run", "severity", "value")),
+                finding_keys.c.host,
+                finding_keys.c.subject,
+            )
             .join(finding_keys, finding_keys.c.id == observations.c.key)
             .join(runs, runs.c.id == observations.c.run)
             .where(finding_keys.c.finding_id == finding_id, finding_keys.c.system == self.system)
@@ -87,7 +102,7 @@ class Evidence:
                     status=severities[row.severity],
                     value=row.value,
                 )
-                for row in connection.execute(query)
+                for row in connection.execute(query).all()
             ]
 
     def metrics(self, names: Sequence[str], since: datetime | None = None) -> list[Measured]:
@@ -105,7 +120,7 @@ class Evidence:
         )
         found: dict[int, Measured] = {}
         with self._database.read() as connection:
-            for row in connection.execute(query):
+            for row in connection.execute(query).all():
                 each = found.setdefault(row.id, Measured(at=row.started_at, numbers={}))
                 each.numbers.setdefault(row.name.rpartition(".")[2], []).append(row.value)
         return list(found.values())
@@ -115,9 +130,12 @@ class Evidence:
 
         `began` is when the first attempt did. A slot that a person approved, or asked for, is not by itself.
         """
+        if self._slots is not None:
+            return self._slots
         first = (
             select(runs.c.slot, func.min(runs.c.started_at).label("began"))
-            .where(runs.c.slot.is_not(None), runs.c.started_at >= self.start - timedelta(days=15))
+            .where(runs.c.system == self.system, runs.c.started_at >= self.start - timedelta(days=15))
+            .where(runs.c.slot.is_not(None))
             .group_by(runs.c.slot)
             .subquery()
         )
@@ -127,7 +145,12 @@ class Evidence:
             approvals.c.scheduled_for == slots.c.scheduled_for,
         )
         query = (
-            select(slots, first.c.began, approvals.c.at.label("approved_at"))
+            select(
+                *(slots.c[name] for name in ("finished_at", "job", "state", "trigger", "scheduled_for")),
+                slots.c.started_at,
+                first.c.began,
+                approvals.c.at.label("approved_at"),
+            )
             .outerjoin(first, first.c.slot == slots.c.id)
             .outerjoin(approvals, same)
             .where(slots.c.system == self.system)
@@ -135,7 +158,7 @@ class Evidence:
             .order_by(slots.c.finished_at, slots.c.id)
         )
         with self._database.read() as connection:
-            return [
+            self._slots = [
                 Done(
                     at=row.finished_at,
                     job=row.job,
@@ -144,8 +167,9 @@ class Evidence:
                     scheduled_for=row.scheduled_for,
                     began=row.began or row.started_at,
                 )
-                for row in connection.execute(query)
+                for row in connection.execute(query).all()
             ]
+        return self._slots
 
     def by_hand(self) -> list[Done]:
         """Return the runs in earnest that a person began himself."""
@@ -158,13 +182,11 @@ class Evidence:
         with self._database.read() as connection:
             return [
                 Done(at=row.finished_at, job=row.job, state=row.status, by_itself=False)
-                for row in connection.execute(query)
+                for row in connection.execute(query).all()
             ]
 
     def closed(self) -> Iterator[tuple[datetime, timedelta]]:
         """Yield when each warning or critical finding of the window was closed, and how long it was open."""
-        from courtkeeper.store.tables import spans
-
         query = (
             select(spans.c.opened_at, spans.c.closed_at)
             .where(spans.c.system == self.system, spans.c.worst >= Status.WARN.severity)
@@ -172,34 +194,51 @@ class Evidence:
             .order_by(spans.c.closed_at, spans.c.id)
         )
         with self._database.read() as connection:
-            for row in connection.execute(query):
+            for row in connection.execute(query).all():
                 yield row.closed_at, row.closed_at - row.opened_at
 
-    def well_on(self, playbook: str) -> dict[str, list[datetime]]:
-        """Return, by host, when a playbook ended well on it in earnest, oldest first; [] where it never did.
+    def well_on(self, playbook: str, since: timedelta) -> dict[str, list[datetime]]:
+        """Return, by host that it was tried on, when a playbook ended well there in earnest, oldest first.
 
-        Of hosts that it has not tried for a quarter of a year nothing is said, unless of all.
+        Of each day only the last time; an empty list where it never did.
         """
+        day = type_coerce(runs.c.started_at, BigInteger) // _DAY_US
+        good = and_(
+            runs.c.status == "ok",
+            runs.c.check_mode.is_(False),
+            run_hosts.c.failed == 0,
+            run_hosts.c.unreachable == 0,
+        )
         query = (
-            select(run_hosts, runs.c.started_at, runs.c.status, runs.c.check_mode)
+            select(run_hosts.c.host, func.max(case((good, runs.c.started_at))).label("at"))
             .join(runs, runs.c.id == run_hosts.c.run)
             .where(runs.c.system == self.system, runs.c.playbook == playbook)
-            .where(runs.c.started_at >= self.now - MEMORY, runs.c.started_at <= self.now)
-            .order_by(runs.c.started_at)
+            .where(runs.c.started_at >= self.now - since, runs.c.started_at <= self.now)
+            .group_by(run_hosts.c.host, day)
         )
         found: dict[str, list[datetime]] = {}
-        tried: dict[str, datetime] = {}
         with self._database.read() as connection:
-            for row in connection.execute(query):
-                tried[row.host] = row.started_at
-                good = found.setdefault(row.host, [])
-                if row.status == "ok" and not row.check_mode and not row.failed and not row.unreachable:
-                    good.append(row.started_at)
-        recent = recently(tried, self.now)
-        return {host: times for host, times in found.items() if host in recent}
+            for row in connection.execute(query).all():
+                found.setdefault(row.host, []).extend([row.at] if row.at is not None else [])
+        return {host: sorted(times) for host, times in found.items()}
+
+    def proven(self, since: timedelta) -> dict[str, list[datetime]]:
+        """Return, by source that was drilled, when a drill proved one of its backups, oldest first."""
+        found: dict[str, list[datetime]] = {}
+        for each in self.observed("drill.restore", self.now - since):
+            times = found.setdefault(each.subject.partition("/")[0], [])
+            if each.status is Status.OK:
+                times.append(each.at)
+        return found
 
 
-def recently(seen: dict[str, datetime], now: datetime) -> set[str]:
-    """Return the names that were seen within a quarter of a year; all where none was."""
-    recent = {name for name, at in seen.items() if now - at <= timedelta(days=100)}
-    return recent or set(seen)
+def lasting(ask: Callable[[timedelta], dict[str, list[datetime]]]) -> dict[str, list[datetime]]:
+    """Return when something last happened to each that it was tried on lately; of all, where none was.
+
+    Asks further back only where it must: most of the store is old.
+    """
+    lately = ask(LATELY)
+    if lately and all(lately.values()):
+        return lately
+    ever = ask(MEMORY)
+    return {name: ever.get(name, []) for name in lately} if lately else ever

@@ -187,7 +187,7 @@ def hours(database: Database, system: str, start: datetime, end: datetime) -> li
                 latency_ms=row.latency_ms / row.answered if row.answered else None,
                 slowest_ms=row.slowest_ms,
             )
-            for row in connection.execute(query)
+            for row in connection.execute(query).all()
         ]
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
+import yaml
 
 from courtkeeper.calendar import nodes
 from courtkeeper.findings import ConfigurationError
@@ -50,7 +51,7 @@ def read(
 
 
 def _checked(
-    key: str, node: nodes.yaml.Node | None, kind: type[Struct], refuse: Callable[[Struct], None]
+    key: str, node: yaml.Node | None, kind: type[Struct], refuse: Callable[[Struct], None]
 ) -> Struct:
     if node is None:
         raise nodes.UnreadableError(f"{key} is missing; write it, or remove the file")

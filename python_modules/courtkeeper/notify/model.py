@@ -79,11 +79,16 @@ class Notifications(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     channels: list[Channel] = []
     pings: list[Ping] = []
 
+    @property
+    def everybody(self) -> list[Channel | Ping]:
+        """Channels and pings."""
+        return [*self.channels, *self.pings]
+
     def find(self, name: str) -> Channel | Ping | None:
         """Return the channel or ping of that name, or None."""
-        return next((each for each in (*self.channels, *self.pings) if each.name == name), None)
+        return next((each for each in self.everybody if each.name == name), None)
 
     @property
     def names(self) -> list[str]:
         """The names that jobs may use, in the order of the file."""
-        return [each.name for each in (*self.channels, *self.pings)]
+        return [each.name for each in self.everybody]

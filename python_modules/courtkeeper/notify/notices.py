@@ -159,7 +159,7 @@ class Notices:
         query = select(standings).where(standings.c.system == self._system)
         return {
             row.job: Standing(bad=row.bad, since=row.since, times=row.times, seen_at=row.seen_at)
-            for row in connection.execute(query)
+            for row in connection.execute(query).all()
         }
 
     def _mark(self, connection: Connection) -> datetime | None:
@@ -189,7 +189,7 @@ class Notices:
                 reason=row.message or row.reason,
                 scheduled_for=row.scheduled_for,
             )
-            for row in connection.execute(query)
+            for row in connection.execute(query).all()
         ]
 
     def _runs(self, connection: Connection, since: datetime) -> list[Outcome]:
@@ -212,7 +212,7 @@ class Notices:
                 run_id=row.run_id,
                 reason=row.message,
             )
-            for row in connection.execute(query)
+            for row in connection.execute(query).all()
         ]
 
     def _starts(self, connection: Connection, since: datetime) -> list[Outcome]:
@@ -225,7 +225,7 @@ class Notices:
         )
         return [
             Outcome(kind="start", number=row.id, job=row.job, at=row.started_at, bad=None, run_id=row.run_id)
-            for row in connection.execute(query)
+            for row in connection.execute(query).all()
         ]
 
 

@@ -117,7 +117,7 @@ class Outbox:
     def failed(self, message: MessageRow, now: datetime, why: str) -> datetime | None:
         """Note that a message could not be sent; return when it is tried again, None where it is given up."""
         patience = PING_PATIENCE if message.event in _PINGS else PATIENCE
-        wait = min(timedelta(minutes=1) * 2 ** min(message.attempts, 10), _LONGEST_WAIT)
+        wait = min(timedelta(minutes=1 << min(message.attempts, 10)), _LONGEST_WAIT)
         if now + wait > message.created_at + patience:
             self.give_up(message.id, now, why)
             return None

@@ -66,6 +66,7 @@ class Notifier:
         self._notices = Notices(store.database, system)
         self._outbox = Outbox(store.database, system)
         self._alive: dict[str, datetime] = {}
+        self._named: dict[str, list[str]] = {}
         self._complaint = ""
 
     def serve(self, stop: threading.Event, *, every_s: float = 5.0) -> None:
@@ -99,14 +100,23 @@ class Notifier:
     def collect(self, found: Setup, now: datetime) -> int:
         """Store what is to be said; return how many messages that is."""
         wanted = found.wanted
-        calendar = self._calendar()
-        told = {job.name: [name for name in job.notify or [] if wanted.find(name)] for job in calendar.jobs}
+        told = self._whom(wanted)
         return self._notices.collect(
             now,
             lambda outcome, before: self._tell(wanted, told.get(outcome.job, []), outcome, before),
             lambda outcomes: self._tell_missed(wanted, told, outcomes),
             starts=bool(wanted.pings),
         ) + self._digests(wanted, now)
+
+    def _whom(self, wanted: Notifications) -> dict[str, list[str]]:
+        """Return by job the channels that hear of it; of one whose entry is broken, all that any names."""
+        calendar = self._calendar()
+        if calendar.jobs or calendar.broken or not calendar.problems:
+            self._named = {job.name: job.notify or [] for job in calendar.jobs}
+            everybody = sorted({name for names in self._named.values() for name in names})
+            self._named |= dict.fromkeys(calendar.broken, everybody)
+        # Else nothing of the file can be read: what it said before holds, as for the scheduler.
+        return {job: [name for name in names if wanted.find(name)] for job, names in self._named.items()}
 
     def _tell(
         self, wanted: Notifications, names: Sequence[str], outcome: Outcome, before: Standing | None

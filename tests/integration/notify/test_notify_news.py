@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from courtkeeper.calendar.load import Loaded, Problem
 from courtkeeper.calendar.load import load as load_calendar
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.notify import load
@@ -126,6 +127,17 @@ def test_missed_slots_are_one_message(bench: Bench) -> None:
     assert "- and 2 more" in body
 
 
+def test_of_a_job_whose_entry_is_broken_everybody_hears(bench: Bench) -> None:
+    bench.at(0.1)
+    slot(bench.store, "checks", NOON, "missed", reason="it cannot be used as it stands there")
+    bench.calendar = Loaded(file="calendar.yml", problems=(Problem("calendar.yml", 1, "is no YAML"),))
+    assert bench.at(1) == [("team", "[embedded] missed: checks")]
+    good = load_calendar(bench.inventory, bench.inventory.parents[1])
+    bench.calendar = Loaded(file="", jobs=good.jobs, broken=("other",), problems=(Problem("", 1, "x"),))
+    slot(bench.store, "other", NOON, "missed", reason="it cannot be used as it stands there")
+    assert bench.at(2) == [("team", "[embedded] missed: other")]
+
+
 def test_the_past_is_no_news_on_the_first_day(store: Store, tmp_path: Path) -> None:
     scheduled(store, -1, good=False)
     bench = Bench(store, tmp_path / "checkout")
@@ -194,7 +206,7 @@ def test_a_channel_that_does_not_answer_is_tried_again_and_at_last_given_up(benc
     assert FAILS in bench.at(1.2)
     scheduled(bench.store, 2)
     bench.trouble = ConfigurationError("the channel team has no address")
-    for hours in range(2, 80):
+    for hours in range(2, 80, 3):
         bench.at(hours + 0.1)
     assert {each.title for each in outbox.latest(limit=500) if each.state == "given up"} >= {RECOVERED[1]}
     assert any("the channel team has no address" in each for each in bench.said)

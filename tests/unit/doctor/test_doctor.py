@@ -122,7 +122,7 @@ def test_a_check_that_breaks_stops_no_other(patient: Patient, monkeypatch: pytes
     monkeypatch.setattr("shutil.disk_usage", lambda _: (_ for _ in ()).throw(OSError("gone")))
     found = examine(patient)
     assert said(found, "disk") == [(Status.UNKNOWN, "It could not be looked at: gone.")]
-    assert said(found, "messages")
+    assert said(found, "calendar") == [(Status.OK, "1 jobs, all good.")]
 
 
 def test_the_command_ends_with_3_where_something_has_to_be_mended(

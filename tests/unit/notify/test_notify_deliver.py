@@ -64,7 +64,9 @@ def test_what_is_not_taken_says_why_and_not_where(
     assert "sekret" not in str(caught.value) + out.out + out.err + caplog.text
 
 
-@pytest.mark.parametrize("where", ["nonsense://sekret", "sekret", "json://", "mailto://sekret", "json://h/sekret, json://i"])
+@pytest.mark.parametrize(
+    "where", ["nonsense://sekret", "sekret", "json://", "mailto://sekret", "json://h/sekret, json://i"]
+)
 def test_an_address_that_is_none_is_said_without_it(where: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises((ConfigurationError, DeliveryError)) as caught:
         deliver(TEAM, made("embedded", "team", NOW), {"address": where})

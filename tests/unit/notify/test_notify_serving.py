@@ -57,7 +57,9 @@ def test_serve_tells_and_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             stop.set()
             thread.join(PATIENCE_S)
         assert not thread.is_alive()
-        assert [each.title for each in Outbox(store.database, "embedded").latest()] == ["[embedded] checks fails"]
+        assert [each.title for each in Outbox(store.database, "embedded").latest()] == [
+            "[embedded] checks fails"
+        ]
         assert hours(store)[0].answered == 1
         assert server.paths.count("GET /alive") == 1
 

@@ -192,4 +192,11 @@ def test_the_served_chain_without_an_intermediate_is_found(tmp_path: Path) -> No
         found = watch.look(
             Watched(host="127.0.0.1", port=port, name="www.ck.test"), now=NOW, limits=Limits(), roots=ROOTS
         )
-    assert [one.id for one in found] == ["certificate.expiry", "certificate.chain"]
+    assert found.not_after is not None
+    assert [one.id for one in found.findings] == ["certificate.expiry", "certificate.chain"]
+
+
+def test_the_first_to_expire_is_told_in_days() -> None:
+    ends = [NOW + timedelta(days=30), None, NOW + timedelta(hours=36)]
+    assert watch.days_to_expiry(ends, NOW) == {"days_to_expiry": 1.5}
+    assert watch.days_to_expiry([None], NOW) == {}
