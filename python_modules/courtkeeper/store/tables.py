@@ -244,6 +244,13 @@ Index(
     sqlite_where=text("finished_at IS NULL"),
     postgresql_where=text("finished_at IS NULL"),
 )
+Index(
+    "slots_open",
+    slots.c.scheduled_for,
+    slots.c.id,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
 Index("slots_of_run", slots.c.run_id)
 
 # How far the occurrences of a job have been made into slots, and by which rule.

@@ -109,7 +109,8 @@ def _window(word: str) -> int:
 
 def _card(number: int, kpi: Kpi) -> Card:
     def shown(value: float) -> str:
-        return quantity(value, kpi.unit)
+        # Two or three digits say it: more would look more certain than a share of some runs is.
+        return quantity(round(value, 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2), kpi.unit)
 
     samples = [Sample(point.at, point.value) for point in kpi.trend]
     return Card(

@@ -217,6 +217,14 @@ def upgrade() -> None:
     op.create_index("slots_of_state", "slots", ["state", "scheduled_for", "id"], unique=False)
     op.create_index("slots_range", "slots", ["system", "scheduled_for", "job"], unique=False)
     op.create_index(
+        "slots_open",
+        "slots",
+        ["scheduled_for", "id"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
+    op.create_index(
         "slots_unfinished",
         "slots",
         ["system", "not_before"],
