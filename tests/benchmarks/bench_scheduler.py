@@ -22,7 +22,7 @@ from courtkeeper.store import open_store
 from support.scheduling import Bench
 
 DAYS = 365
-EVERY = timedelta(minutes=15)
+EVERY = timedelta(minutes=30)
 LIMIT_S = 0.050
 GROWTH_MB = 8.0
 
@@ -30,7 +30,7 @@ GROWTH_MB = 8.0
 def jobs() -> list[dict[str, object]]:
     """Thirty jobs: hourly, daily, weekly and monthly ones, with windows, locks and retries."""
     rules = [
-        "FREQ=DAILY;BYHOUR=0,4,8,12,16,20;BYMINUTE=5",
+        "FREQ=DAILY;BYHOUR=0,12;BYMINUTE=5",
         "FREQ=DAILY;BYHOUR=3;BYMINUTE=30",
         "FREQ=WEEKLY;BYDAY=SU;BYHOUR=3;BYMINUTE=0",
         "FREQ=MONTHLY;BYDAY=TU;BYSETPOS=2;BYHOUR=3;BYMINUTE=15",
