@@ -5,6 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
+from courtkeeper.calendar.load import Loaded, load
+
+BACKUP = """
+    - name: backup
+      schedule: FREQ=DAILY;BYHOUR=3
+"""
 HOSTS = "all:\n  children:\n    databases:\n      hosts:\n        db1: {}\n"
 CHRISTMAS = """\
 BEGIN:VCALENDAR
@@ -34,3 +40,8 @@ def checkout(where: Path, calendar: str, playbooks: str = "backup refresh patch"
     (variables / "christmas.ics").write_text(CHRISTMAS)
     (variables / "calendar.yml").write_text(dedent(calendar), "utf-8")
     return inventory, where
+
+
+def read(where: Path, jobs: str, top: str = "time_zone: America/New_York") -> Loaded:
+    body = "\n".join(f"    {line}" for line in jobs.strip("\n").splitlines())
+    return load(*checkout(where, f"courtkeeper_calendar:\n  {top}\n  jobs:\n{body}\n"))

@@ -63,6 +63,14 @@ class Look:
         self._circles = circles({name: [each.job for each in job.after] for name, job in jobs.items()})
         self._names = _names_of(self.inventory)
 
+    def shared(self) -> list[tuple[str, str]]:
+        """Return what is wrong (key and sentence) with what jobs take from the calendar: said once."""
+        usable = Usable()
+        zone = usable.attempt("time_zone", lambda: zone_of(self.calendar.time_zone))
+        for name in self.calendar.blackouts if zone else []:
+            usable.attempt("blackouts", lambda name=name: self._blackouts(name))  # type: ignore[misc]
+        return usable.wrong
+
     def closely(self, job: Job) -> Usable:
         """Return what a resolved job means, with all that is wrong about it."""
         usable = Usable()

@@ -67,8 +67,9 @@ class Loaded:
             if job.name == name:
                 return job
         if name in self.broken:
-            own = [problem for problem in self.problems if problem.job == name]
-            raise ConfigurationError(str((own or list(self.problems))[0]))
+            # Where it has none of its own, it relies on what is wrong for all.
+            about = [problem for problem in self.problems if problem.job in (name, "")]
+            raise ConfigurationError(str(max(about, key=lambda problem: problem.job)))
         names = [job.name for job in self.jobs]
         near = get_close_matches(name, names, 1, 0.5)
         hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(names) or 'none'}."
@@ -99,8 +100,11 @@ def load(inventory: Path, root: Path) -> Loaded:
         notes.add(error.line, str(error))
         return Loaded(file=notes.file, problems=tuple(notes.problems))
     calendar, spoilt = _calendar(node, notes)
-    entries, broken = _entries(node, spoilt, notes)
     look = checks.Look(root=root, inventory=inventory, calendar=calendar)
+    for key, sentence in look.shared():
+        notes.add(nodes.at(node, key), sentence)
+        spoilt.add(key)
+    entries, broken = _entries(node, spoilt, notes)
     loaded = Loaded(file=notes.file)
     look.together({name: job for name, (job, _) in entries.items()}, broken)
     for name, (job, entry) in entries.items():
@@ -195,6 +199,9 @@ def _name(entry: yaml.Node) -> str:
 
 def _job(entry: yaml.Node, name: str, notes: _Notes) -> Job | None:
     """Return an entry of the list as a job, or None with everything noted that is wrong with its shape."""
+    doubled = list(
+        nodes.doubled(entry)
+    )  # before `<<` is merged, which puts keys beside those that replace them
     try:
         given = nodes.built(entry)
     except nodes.UnreadableError as error:
@@ -204,7 +211,7 @@ def _job(entry: yaml.Node, name: str, notes: _Notes) -> Job | None:
         notes.add(entry, "a job is written as keys and values; begin it with `- name:`", name)
         return None
     known = len(notes.problems)
-    for key, line in nodes.doubled(entry):
+    for key, line in doubled:
         notes.add(line, f"{key} is said twice; keep one of them", name)
     for key, path, sentence in _misfits(given, Job):
         notes.add(nodes.at(entry, key, *path), sentence, name)

@@ -59,9 +59,12 @@ def _days(rule: Rule, when: str) -> str | None:
         if rule.freq is Frequency.DAILY:
             return "every day" if rule.interval == 1 else f"every {rule.interval} days"
         return "" if when.startswith("every") else None
-    if rule.month_days and rule.weekdays:
-        return None
     months = ", ".join(_MONTHS[month - 1] for month in rule.months)
+    if rule.month_days and rule.weekdays:
+        first, last = rule.month_days[0], rule.month_days[-1]
+        if first < 1 or last - first != len(rule.month_days) - 1 or first == last or rule.positions:
+            return None
+        return f"{' or '.join(_names(rule))} from {first} to {last}" + (f" {months}" if months else "")
     if rule.month_days:
         days = ", ".join(_day_of_month(day) for day in rule.month_days)
         if rule.month_days == (-1,):

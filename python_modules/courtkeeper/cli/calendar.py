@@ -195,12 +195,14 @@ def _span(span: timedelta) -> str:
 
 @app.command("check")
 def check_calendar(inventory: InventoryOption, as_json: JsonOption = False, root: RootOption = None) -> None:
-    """Say all that is wrong with the calendar, with file and line, and where clocks will move a job.
+    """Say all that is wrong with the calendar, with file and line, and what may not be meant.
 
     Exit code 0: all good. 2: something is to be mended; the jobs that it is not about run all the same.
     """
+    from courtkeeper.calendar.notes import notes
+
     loaded = calendar_of(inventory, root)
-    notes = _moved(loaded, datetime.now(UTC))
+    noted = notes(loaded, datetime.now(UTC))
     if as_json:
         print_json(
             {
@@ -208,7 +210,7 @@ def check_calendar(inventory: InventoryOption, as_json: JsonOption = False, root
                 "good": [job.name for job in loaded.jobs],
                 "broken": list(loaded.broken),
                 "problems": [_problem(each) for each in loaded.problems],
-                "notes": notes,
+                "notes": noted,
             }
         )
     else:
@@ -216,29 +218,11 @@ def check_calendar(inventory: InventoryOption, as_json: JsonOption = False, root
 
         console = Console(highlight=False, soft_wrap=True)
         show_problems(console, loaded)
-        for note in notes:
+        for note in noted:
             console.print(common.printable(note), markup=False)
         if not loaded.problems:
             console.print(f"{loaded.file} is good: {len(loaded.jobs)} jobs.", markup=False)
     sys.exit(common.MISUSED if loaded.problems else 0)
-
-
-def _moved(loaded: Loaded, now: datetime) -> list[str]:
-    """Return a sentence for each job that clocks move within a year, about the first such time."""
-    notes = []
-    for job in loaded.jobs:
-        schedule = loaded.schedules[job.name]
-        first = next(schedule.irregular(now, now + _YEAR), None) if job.enabled else None
-        if first is None:
-            continue
-        begins = first.instant.astimezone(schedule.zone)
-        what = (
-            f"does not exist, as clocks go forward: the job begins at {begins:%H:%M}"
-            if first.irregular == "missing"
-            else f"comes twice, as clocks go back: the job begins once, at {first.instant:%H:%M} UTC"
-        )
-        notes.append(f"{job.name}: {first.local:%H:%M} on {first.local:%d %B %Y} {what}.")
-    return notes
 
 
 __all__ = ["app"]

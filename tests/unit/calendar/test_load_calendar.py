@@ -12,26 +12,16 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from courtkeeper.calendar.load import Loaded, load
+from courtkeeper.calendar.load import load
 from courtkeeper.calendar.model import Misfire, Retries
-from courtkeeper.calendar.plan import next_start, obstacle, slots
 from courtkeeper.calendar.schema import schema
-from courtkeeper.calendar.words import words
 from courtkeeper.findings import ConfigurationError
 from support import calendars
+from support.calendars import BACKUP, read
 
 ROOT = Path(__file__).resolve().parents[3]
 # Never run by themselves: a person says what is to be restored, imported, installed.
 BY_HAND = {"agent", "nba_import", "restore"}
-GOOD = """
-    - name: backup
-      schedule: FREQ=DAILY;BYHOUR=3
-"""
-
-
-def read(where: Path, jobs: str, top: str = "time_zone: America/New_York") -> Loaded:
-    body = "\n".join(f"    {line}" for line in jobs.strip("\n").splitlines())
-    return load(*calendars.checkout(where, f"courtkeeper_calendar:\n  {top}\n  jobs:\n{body}\n"))
 
 
 def test_the_embedded_calendar_is_good_and_has_every_job() -> None:
@@ -97,6 +87,21 @@ def test_what_a_job_does_not_say_the_calendar_says(tmp_path: Path) -> None:
     assert loaded.job("backup") is backup
     with pytest.raises(ConfigurationError, match="has no job 'backups': did you mean backup"):
         loaded.job("backups")
+
+
+def test_jobs_may_share_values_and_replace_them(tmp_path: Path) -> None:
+    loaded = read(
+        tmp_path,
+        """
+    - &usual {name: backup, schedule: FREQ=DAILY;BYHOUR=3, timeout_minutes: 5, retries: {times: 1}}
+    - {<<: *usual, name: refresh, timeout_minutes: 9}
+    """,
+    )
+    assert loaded.problems == ()
+    assert [(job.name, job.timeout_minutes, job.retries.times) for job in loaded.jobs] == [
+        ("backup", 5, 1),
+        ("refresh", 9, 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +211,7 @@ def test_one_sentence_with_the_line_and_the_other_jobs_go_on(
 def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
     loaded = read(
         tmp_path,
-        GOOD
+        BACKUP
         + """
     - name: a
       playbook: refresh
@@ -269,85 +274,24 @@ def test_a_file_that_is_no_calendar_is_one_sentence(
     assert said in str(loaded.problems[0])
 
 
-def test_jobs_that_rely_on_what_the_calendar_says_wrongly_do_not_run(tmp_path: Path) -> None:
-    jobs = GOOD + "    - {name: refresh, schedule: FREQ=DAILY;BYHOUR=3, time_zone: UTC}\n"
-    loaded = read(tmp_path, jobs, top="time_zone: [UTC]")
-    assert [each.name for each in loaded.jobs] == ["refresh"], "an unknown zone must not become UTC"
-    with pytest.raises(ConfigurationError, match="time_zone cannot be"):
-        loaded.job("backup")
-
-
-def test_slots_come_in_order_with_what_stands_in_their_way(tmp_path: Path) -> None:
-    loaded = read(
-        tmp_path,
-        GOOD
-        + """
-    - name: refresh
-      schedule: FREQ=HOURLY;BYHOUR=2,3,4
-      window: 02:30-04:30
-      blackouts: [christmas.ics]
-    - name: patch
-      schedule: FREQ=MINUTELY
-      enabled: false
-    """,
-    )
-    start = datetime(2026, 12, 26, tzinfo=UTC)
-    found = [
-        (f"{each.scheduled_for:%d %H}", each.job.name, each.obstacle and each.obstacle.sentence)
-        for each in slots(loaded, start, start + timedelta(days=2))
-    ]
-    assert found == [
-        ("26 07", "refresh", "blackout: Christmas"),
-        ("26 08", "backup", None),
-        ("26 08", "refresh", "blackout: Christmas"),
-        ("26 09", "refresh", "blackout: Christmas"),
-        ("27 07", "refresh", "outside its window 02:30-04:30"),
-        ("27 08", "backup", None),
-        ("27 08", "refresh", None),
-        ("27 09", "refresh", None),
-    ]
-    refresh = loaded.job("refresh")
-    stands = obstacle(loaded, refresh, start)
-    assert stands is not None
-    assert stands.until == datetime(2026, 12, 27, 5, tzinfo=UTC), "the blackout ends with New York's day"
-    begins = next_start(loaded, refresh, start, timedelta(days=3))
-    assert begins is not None
-    assert begins.scheduled_for == datetime(2026, 12, 27, 8, tzinfo=UTC)
-    assert next_start(loaded, refresh, start, timedelta(hours=3)) is None
-
-
-def test_a_window_may_span_midnight_and_a_change_of_clocks(tmp_path: Path) -> None:
-    loaded = read(tmp_path, "    - {name: patch, schedule: FREQ=DAILY;BYHOUR=23, window: 22:00-02:30}\n")
-    window = loaded.windows["patch"]
-    assert window is not None
-    evening = datetime(2027, 3, 14, 3, tzinfo=UTC)  # 22:00 in New York; at 02:00 clocks go forward
-    assert window.contains(evening)
-    assert not window.contains(evening - timedelta(minutes=1))
-    assert window.next_close(evening) == datetime(2027, 3, 14, 7, tzinfo=UTC)
-    assert not window.contains(datetime(2027, 3, 14, 7, tzinfo=UTC))
-    assert window.next_opening(evening) == datetime(2027, 3, 15, 2, tzinfo=UTC)
-
-
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("top", "said"),
     [
-        ("FREQ=DAILY;BYHOUR=3;BYMINUTE=30", "every day 03:30"),
-        ("FREQ=WEEKLY;BYDAY=SU;BYHOUR=4", "Sundays 04:00"),
-        ("FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR;BYHOUR=4", "Monday to Friday 04:00"),
-        ("FREQ=MONTHLY;BYDAY=TU;BYSETPOS=2;BYHOUR=9", "second Tuesday 09:00"),
-        ("FREQ=MONTHLY;BYMONTHDAY=-1;BYHOUR=9", "last day of the month 09:00"),
-        ("FREQ=YEARLY;BYMONTH=1,7;BYMONTHDAY=2;BYHOUR=9", "2 Jan, Jul 09:00"),
-        ("FREQ=MINUTELY;INTERVAL=5", "every 5 minutes"),
-        ("FREQ=HOURLY;BYMINUTE=15", "every hour at :15"),
-        (
-            "FREQ=MONTHLY;BYMONTHDAY=13;BYDAY=FR;BYHOUR=9",
-            "FREQ=MONTHLY;BYMONTHDAY=13;BYDAY=FR;BYHOUR=9;BYMINUTE=0",
-        ),
+        ("time_zone: [UTC]", "time_zone cannot be"),
+        ("time_zone: Mars", "'Mars' is not a time zone"),
+        ("blackouts: [easter.ics]", "easter.ics is not there"),
+        ("blackouts: easter.ics", "blackouts cannot be"),
     ],
 )
-def test_schedules_are_said_in_words(tmp_path: Path, rule: str, said: str) -> None:
-    loaded = read(tmp_path, f"    - {{name: backup, schedule: '{rule}'}}\n")
-    assert words(loaded.schedules["backup"]) == said
+def test_jobs_that_rely_on_what_the_calendar_says_wrongly_do_not_run(
+    tmp_path: Path, top: str, said: str
+) -> None:
+    free = "{name: refresh, schedule: FREQ=DAILY;BYHOUR=3, time_zone: UTC, blackouts: []}"
+    loaded = read(tmp_path, f"{BACKUP}    - {free}\n", top=top)
+    assert [each.name for each in loaded.jobs] == ["refresh"], "an unknown zone must not become UTC"
+    assert len(loaded.problems) == 1, "one mistake, said once"
+    with pytest.raises(ConfigurationError, match=said):
+        loaded.job("backup")
 
 
 _PIECES = st.sampled_from(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from courtkeeper.calendar.recurrence import Irregular, Schedule, instant_of, zone_of
 from courtkeeper.calendar.rule import parse_rule
 from courtkeeper.findings import ConfigurationError
-from support import calendar as oracle
+from support import oracle
 
 RULES = (
     "FREQ=DAILY;BYHOUR=2;BYMINUTE=30",

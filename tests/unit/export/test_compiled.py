@@ -14,8 +14,7 @@ from courtkeeper.calendar.recurrence import Schedule
 from courtkeeper.calendar.rule import parse_rule
 from courtkeeper.export.exporting import ENGINES, Target
 from courtkeeper.findings import ConfigurationError
-from support import calendar as oracle
-from support import engines
+from support import engines, oracle
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 # A plain day, and the days before clocks go forward and back in New York, London and Lord Howe.
