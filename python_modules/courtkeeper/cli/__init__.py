@@ -26,7 +26,13 @@ class _Verb(NamedTuple):
 
 _VERBS = {
     "run": _Verb("courtkeeper.cli.run", "Run a job on a system, and report what it found and did."),
+    "serve": _Verb("courtkeeper.cli.serve", "Run the calendar of a system by itself."),
+    "history": _Verb("courtkeeper.cli.history", "Show what ran, and one run closely."),
+    "findings": _Verb("courtkeeper.cli.open_findings", "Show what is wrong, and since when."),
+    "approve": _Verb("courtkeeper.cli.approve", "Let a job begin that waits for a person."),
+    "cancel": _Verb("courtkeeper.cli.cancel", "End a run, or a job's slot that waits."),
     "check": _Verb("courtkeeper.cli.check", "Check a server of yours, without an inventory."),
+    "calendar": _Verb("courtkeeper.cli.calendar", "Show, check and export what runs when on a system."),
     "vault": _Verb("courtkeeper.cli.vault", "List, verify, drill, restore, hold and prune backups."),
     "platform": _Verb("courtkeeper.cli.platform", "Start, show or stop the embedded platform."),
 }

@@ -12,7 +12,7 @@ LAYERS = [
     {"findings", "progress"},
     {"database", "settings"},
     {"nba", "postgres", "redis", "vault", "hosts"},
-    {"calendar", "export", "notify", "platform", "report", "runner", "store", "wheelhouse"},
+    {"calendar", "export", "notify", "platform", "report", "runner", "scheduler", "store", "wheelhouse"},
     {"cli", "web"},
 ]
 SOCIABLE = {3}

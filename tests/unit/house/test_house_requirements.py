@@ -13,9 +13,12 @@ import pytest
 
 # What a part may use beyond the base dependencies. A part not named here runs on a bare host.
 EXTRAS = {
+    "calendar": ["driver"],
+    "export": ["driver"],
     "platform": ["embedded"],
     "report": ["driver"],
     "runner": ["driver"],
+    "store": ["driver"],
     "vault": ["s3"],
     "wheelhouse": ["driver"],
 }
