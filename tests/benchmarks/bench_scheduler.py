@@ -22,7 +22,7 @@ from courtkeeper.store import open_store
 from support.scheduling import Bench
 
 DAYS = 365
-EVERY = timedelta(minutes=30)
+EVERY = timedelta(hours=1)
 LIMIT_S = 0.050
 GROWTH_MB = 8.0
 
@@ -62,7 +62,7 @@ def main() -> None:
     times: list[float] = []
     memory: list[float] = []
     with tempfile.TemporaryDirectory() as directory, open_store(Path(directory)) as store:
-        bench = Bench(store, Path(directory), *jobs())
+        bench = Bench(store, Path(directory), *jobs(), lease=timedelta(days=1))
         ticks = int(timedelta(days=DAYS) / EVERY)
         for number in range(ticks):
             bench.now += EVERY
