@@ -1,0 +1,73 @@
+"""What the server says of its log: where it is, and what became of what it wrote."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import psycopg
+
+from courtkeeper.database import connect
+from courtkeeper.findings import CourtkeeperError
+from courtkeeper.vault.pgbackrest.settings import Stanza
+from courtkeeper.vault.pgbackrest.wal import Place, place_of
+
+_FACTS = Path(__file__).with_name("facts.sql")
+_TIMEOUT_S = 20.0
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at a server.
+
+    `segment` is the one that is written now, empty on a replica. `waiting` are finished ones that are not
+    archived yet, the oldest of them finished at `waiting_since`. Times are by the server's clock, `now` too.
+    """
+
+    now: datetime
+    version: str
+    system: int
+    data_directory: str
+    in_recovery: bool
+    segment: str
+    segment_bytes: int
+    archive_mode: str
+    archive_command: str
+    archive_library: str
+    checksums: bool
+    waiting: tuple[str, ...] = ()
+    waiting_since: datetime | None = None
+    archived: str = ""
+    archived_at: datetime | None = None
+    failed: str = ""
+    failed_at: datetime | None = None
+
+    @property
+    def archives(self) -> bool:
+        """Whether it archives its log at all."""
+        return self.archive_mode in ("on", "always")
+
+    @property
+    def last(self) -> Place | None:
+        """The last segment that is finished; None on a replica, and before there is one."""
+        if not self.segment:
+            return None
+        at = place_of(self.segment, self.segment_bytes)
+        return Place(at.timeline, at.number - 1) if at.number > 0 else None
+
+
+def look(stanza: Stanza) -> Server:
+    """Ask the server of a stanza. Raises CourtkeeperError where it cannot be asked."""
+    with connect(
+        stanza.server, purpose="backups", lock_timeout_s=_TIMEOUT_S, statement_timeout_s=_TIMEOUT_S
+    ) as connection:
+        try:
+            row = connection.execute(_FACTS.read_bytes()).fetchone()
+        except psycopg.Error as error:
+            raise CourtkeeperError(
+                f"{stanza.server.where} does not say how it archives: {' '.join(str(error).split())[:200]}; "
+                "ask it as a superuser, or as a role with pg_monitor"
+            ) from error
+    if row is None or not isinstance(row[0], dict):
+        raise CourtkeeperError(f"{stanza.server.where} does not say how it archives")
+    return msgspec.convert(row[0], Server, strict=False)
