@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from courtkeeper.findings import CourtkeeperError
+from courtkeeper.vault.pgbackrest.owner import account
 from courtkeeper.vault.pgbackrest.settings import Stanza
 
 _ENDED = (signal.SIGTERM, signal.SIGKILL)
@@ -72,7 +73,7 @@ class Pgbackrest:
             command.append("--log-level-stderr=warn")
         begun = time.monotonic()
         try:
-            return _run(command, words[0], bound)
+            return _run(command, words[0], bound, self.stanza.owner)
         finally:
             self.spent_s += time.monotonic() - begun
 
@@ -80,7 +81,7 @@ class Pgbackrest:
     def version(self) -> str:
         """`2.45`. Raises PgbackrestError where it is not installed."""
         if not self._version:
-            said = _run([self.stanza.program, "version"], "version", _ASK_S)
+            said = _run([self.stanza.program, "version"], "version", _ASK_S, self.stanza.owner)
             match = re.search(r"(\d+\.\d+)", said.stdout)
             if not match:
                 raise PgbackrestError(f"{self.stanza.program} does not say its version: {said.reason}")
@@ -88,7 +89,8 @@ class Pgbackrest:
         return self._version
 
 
-def _run(command: Sequence[str], what: str, timeout_s: float) -> Said:
+def _run(command: Sequence[str], what: str, timeout_s: float, owner: str) -> Said:
+    who = account(owner)
     try:
         process = subprocess.Popen(
             command,
@@ -100,6 +102,7 @@ def _run(command: Sequence[str], what: str, timeout_s: float) -> Said:
             cwd="/",
             env=_environment(),
             start_new_session=True,
+            **who,
         )
     except FileNotFoundError:
         raise PgbackrestError(f"{command[0]} is not installed on this host.") from None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import psycopg
 
-from courtkeeper.database import connect
+from courtkeeper.database import Connection, connect
 from courtkeeper.findings import CourtkeeperError
+from courtkeeper.vault.pgbackrest.owner import acting
 from courtkeeper.vault.pgbackrest.settings import Stanza
 from courtkeeper.vault.pgbackrest.wal import Place, place_of
 
@@ -56,11 +59,21 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         return Place(at.timeline, at.number - 1) if at.number > 0 else None
 
 
+@contextlib.contextmanager
+def asked(stanza: Stanza) -> Iterator[Connection]:
+    """Connect to the server of a stanza. Raises CourtkeeperError where it cannot be reached."""
+    with acting(stanza.owner) as name:
+        settings = msgspec.structs.replace(stanza.server, user=stanza.user or name)
+        connection = connect(
+            settings, purpose="backups", lock_timeout_s=_TIMEOUT_S, statement_timeout_s=_TIMEOUT_S
+        )
+    with connection:
+        yield connection
+
+
 def look(stanza: Stanza) -> Server:
     """Ask the server of a stanza. Raises CourtkeeperError where it cannot be asked."""
-    with connect(
-        stanza.server, purpose="backups", lock_timeout_s=_TIMEOUT_S, statement_timeout_s=_TIMEOUT_S
-    ) as connection:
+    with asked(stanza) as connection:
         try:
             row = connection.execute(_FACTS.read_bytes()).fetchone()
         except psycopg.Error as error:

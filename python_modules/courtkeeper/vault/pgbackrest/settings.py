@@ -49,6 +49,7 @@ class StanzaPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class Stanza(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One stanza of a pgBackRest that is configured on this machine, and its server's socket or address.
 
+    `owner` is the system user that the server runs as: as root, pgBackRest and scratch servers run as it.
     `bin_directory` has the server's own programs, which a restore needs; empty: as Debian keeps them.
     `state_directory` holds the lock and what is remembered; `scratch_directory` is where drills restore to.
     """
@@ -60,6 +61,7 @@ class Stanza(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: int = 5432
     user: str = ""
     database: str = "postgres"
+    owner: str = "postgres"
     bin_directory: str = ""
     state_directory: str = ""
     scratch_directory: str = ""
@@ -125,7 +127,7 @@ def stanzas_file(path: Path) -> list[Stanza]:
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} cannot be read: {str(error)[:160]}") from None
     entries = given.get("stanzas") if isinstance(given, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigurationError(f'{path} names no stanzas: it is to be {{"stanzas": [{{"name": …}}]}}')
     try:
         return [stanza_from(entry) for entry in entries]

@@ -17,17 +17,17 @@ from typing import Any
 import msgspec
 import psycopg
 
-from courtkeeper.database import Connection, connect
+from courtkeeper.database import Connection
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status
 from courtkeeper.settings import converted
 from courtkeeper.vault.pgbackrest import config as texts
+from courtkeeper.vault.pgbackrest.server import asked
 from courtkeeper.vault.pgbackrest.settings import Stanza, stanza_from
 
 _CLUSTERS = "/etc/postgresql"
 _SNIPPET = "courtkeeper-backup.conf"
 _DATA = re.compile(r"^\s*data_directory\s*=?\s*'((?:[^']|'')*)'", re.MULTILINE)
 _TOLD = ("stanza", "host", "port", "repositories", "standby", "compress", "compress_level", "processes")
-_TIMEOUT_S = 20.0
 _APPLIED_S = 30.0
 
 
@@ -121,9 +121,7 @@ def reload(stanza: Stanza, *, archive_timeout_s: int, check_mode: bool = False) 
     """
     wanted = texts.archiving(stanza.name, stanza.config, archive_timeout_s)
     result = Result(details={"restart": False})
-    with connect(
-        stanza.server, purpose="backups", lock_timeout_s=_TIMEOUT_S, statement_timeout_s=_TIMEOUT_S
-    ) as connection:
+    with asked(stanza) as connection:
         connection.autocommit = True
         try:
             _reload(connection, wanted, result, check_mode=check_mode)

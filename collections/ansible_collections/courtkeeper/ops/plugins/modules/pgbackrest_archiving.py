@@ -55,6 +55,10 @@ actions:
   type: list
   elements: str
   returned: success
+metrics:
+  description: Numbers with their units in the names.
+  type: dict
+  returned: success
 details:
   description: C(restart), whether the server has to be restarted.
   type: dict

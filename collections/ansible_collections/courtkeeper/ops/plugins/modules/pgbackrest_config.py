@@ -156,6 +156,10 @@ actions:
   type: list
   elements: str
   returned: success
+metrics:
+  description: Numbers with their units in the names.
+  type: dict
+  returned: success
 details:
   description: The server's C(data_directory) and C(version), and the stanza's C(settings).
   type: dict
