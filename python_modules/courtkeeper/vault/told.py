@@ -25,8 +25,8 @@ def path_of(explicit: str, checkout: Path | None = None) -> Path:
     if found is None:
         places = " or ".join(map(str, _places(checkout)))
         raise ConfigurationError(
-            f"no settings of a vault: name a file by --vault or {VARIABLE}; the playbook backup_verify writes "
-            f"{places}"
+            f"no settings of a vault: name a file by --vault or {VARIABLE}; the playbook backup_verify "
+            f"writes {places}"
         )
     return found
 

@@ -103,6 +103,7 @@ def text_of(settings: Configuration, cpus: int) -> str:
         ("process-max", settings.processes or max(1, min(4, cpus))),
         ("start-fast", "y"),
         ("resume", "y"),
+        # Else a backup waits for the server's next checkpoint.
         ("log-level-console", "warn"),
         ("log-level-file", "detail"),
     ]
