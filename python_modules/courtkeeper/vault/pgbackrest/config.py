@@ -101,9 +101,9 @@ def text_of(settings: Configuration, cpus: int) -> str:
     told += [
         ("compress-type", settings.compress),
         ("process-max", settings.processes or max(1, min(4, cpus))),
+        # Else a backup waits for the server's next checkpoint.
         ("start-fast", "y"),
         ("resume", "y"),
-        # Else a backup waits for the server's next checkpoint.
         ("log-level-console", "warn"),
         ("log-level-file", "detail"),
     ]

@@ -138,7 +138,7 @@ class _Run:
                 return None
         else:
             found, why = kind, "as told"
-        return found, f"take a {_NAMES[found]} backup into repo{repository.key}: {why}"
+        return found, f"take {_NAMES[found]} backup into repo{repository.key}: {why}"
 
     def _backups(self, seen: Look, kind: Kind) -> None:
         repositories = seen.info.repositories
@@ -253,7 +253,7 @@ class _Run:
         )
 
 
-_NAMES = {"full": "full", "diff": "differential", "incr": "incremental"}
+_NAMES = {"full": "a full", "diff": "a differential", "incr": "an incremental"}
 
 
 def asked(program: Pgbackrest) -> infos.Info:
