@@ -63,13 +63,12 @@ def main() -> None:
             assert worst(result.findings) is not Status.CRIT, result.findings
             own.append(float(result.metrics["own_s"]))
             whole.append(float(result.metrics["duration_s"]))
-            print(
-                f"round {number + 1}: bare {plain[-1]:.2f} s, ours {whole[-1]:.2f} s, of it our own {own[-1]:.3f} s"
-            )
+            print(f"round {number + 1}: bare {plain[-1]:.2f} s, ours {whole[-1]:.2f} s, own {own[-1]:.3f} s")
         size = result.metrics["repo1_last_bytes"] / 1e6
+        middle = [statistics.median(each) for each in (own, whole, plain)]
         print(
-            f"median of {ROUNDS}: our own part {statistics.median(own):.3f} s; whole "
-            f"{statistics.median(whole):.2f} s against {statistics.median(plain):.2f} s bare ({size:.0f} MB, {SEGMENTS} segments of log)"
+            f"median of {ROUNDS}: our own part {middle[0]:.3f} s; whole {middle[1]:.2f} s against "
+            f"{middle[2]:.2f} s bare ({size:.0f} MB, {SEGMENTS} segments of log)"
         )
         hold("our part around pgBackRest", max(own), LIMIT_S)
 

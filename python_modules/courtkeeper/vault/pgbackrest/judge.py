@@ -139,7 +139,7 @@ def _log(seen: Look, key: int) -> Iterator[Finding]:
         return
     for label, gaps in log.own.items():
         yield finding(
-            "wal", f"{about}: {label}", Status.CRIT,
+            "wal", f"{about}: {label}", Status.WARN if _newest_is_good(seen, key) else Status.CRIT,
             f"The backup cannot be restored: of its own log {_gaps(gaps)} is missing.",
             observed=sum(gap.count for gap in gaps), threshold=0, unit="segments",
             fix="take a full backup now, and look for who removed it",
@@ -217,8 +217,10 @@ def _verified(seen: Look, state: State, key: int) -> Finding:
         files = f": {_named(last.files)}" if last and last.files else ""
         log = f"; {last.log_lost} segments of log" if last and last.log_lost else ""
         whom = f"{_named(bad[::-1])} cannot be trusted" if bad else "the repository is damaged"
+        # Once the newest is whole again, what is left is old and a sign of a disk to look at.
+        healed = bool(bad) and _newest_is_good(seen, key) and not (last and last.log_lost)
         return finding(
-            "verify", about, Status.CRIT, f"Files in the repository are damaged, {whom}{files}{log}.",
+            "verify", about, Status.WARN if healed else Status.CRIT, f"Files in the repository are damaged, {whom}{files}{log}.",
             observed=len(bad), threshold=0, unit="backups",
             fix="take a full backup now, and look at its disk or store; restore from another repository",
         )  # fmt: skip
@@ -267,6 +269,11 @@ def _encryption(about: str, repository: Repository) -> Iterator[Finding]:
             "encryption", about, Status.WARN, "It is not encrypted: who reads it has the database.",
             fix="give it a cipher_pass; pgBackRest encrypts a new repository only, so also a new path",
         )  # fmt: skip
+
+
+def _newest_is_good(seen: Look, key: int) -> bool:
+    good = seen.good(key)
+    return bool(good) and good[-1] is seen.info.of(key)[-1]
 
 
 def _gaps(gaps: Sequence[Gap]) -> str:

@@ -20,20 +20,19 @@ import msgspec
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status
 from courtkeeper.vault.drill import scratch
-from courtkeeper.vault.drill.clone import amcheck
 from courtkeeper.vault.findings import lasted, sized
 from courtkeeper.vault.pgbackrest import recover
 from courtkeeper.vault.pgbackrest import server as servers
 from courtkeeper.vault.pgbackrest import state as states
 from courtkeeper.vault.pgbackrest.command import Pgbackrest
 from courtkeeper.vault.pgbackrest.look import look
-from courtkeeper.vault.pgbackrest.owner import entry
+from courtkeeper.vault.pgbackrest.owner import account, entry
 from courtkeeper.vault.pgbackrest.recover import Point
 from courtkeeper.vault.pgbackrest.settings import Stanza
 from courtkeeper.vault.pgbackrest.state import Rate
-from courtkeeper.vault.proofs import Check
 from courtkeeper.vault.restore.feed import RestoreError
 from courtkeeper.vault.restore.files import exchange
+from courtkeeper.vault.restore.server import Target
 
 Progress = Callable[[int, int, str], None]
 _SERVICE_S = 600.0
@@ -176,7 +175,7 @@ class _Reverting:
             raise ConfigurationError("service is empty, and the server runs: name it, as postgresql@15-main")
 
     def recovered(self) -> None:
-        """Recover beside, and look at every page that an index or a table has."""
+        """Recover beside, enter every database, and read every page."""
         stanza, point = self._stanza, self._point
         who = entry(stanza.owner)
         owner = (who.pw_uid, who.pw_gid) if who else None
@@ -196,8 +195,8 @@ class _Reverting:
                 ) as target,
             ):  # fmt: skip
                 took = time.monotonic() - begun
-                check = amcheck(target, target.maintenance)
-            _sound(check)
+                _open(target)
+            self._sound(bin_directory)
         except BaseException:
             shutil.rmtree(self._beside, ignore_errors=True)
             raise
@@ -250,6 +249,24 @@ class _Reverting:
             self._data.mkdir(mode=0o700)
         exchange(str(self._beside), str(self._data))
 
+    def _sound(self, bin_directory: Path) -> None:
+        """Read every page, where pages have checksums; nothing is written to it. Raises RestoreError."""
+        done = subprocess.run(
+            [bin_directory / "pg_checksums", "--check", "--pgdata", self._beside],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd="/",
+            check=False,
+            **account(self._stanza.owner),
+        )
+        if "checksums are not enabled" in done.stderr:
+            self._found("pages", Status.SKIPPED, "Its pages have no checksums by which they could be judged.")
+        elif done.returncode:
+            said = "; ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-2:])[:300]
+            raise RestoreError(f"what was recovered is damaged: {said}")
+
     @property
     def _filled(self) -> bool:
         return self._data.is_dir() and any(self._data.iterdir())
@@ -296,9 +313,13 @@ class _Reverting:
         )
 
 
-def _sound(check: Check) -> None:
-    if check.passed is False:
-        raise RestoreError(f"what was recovered is damaged: {check.sentence}")
+def _open(target: Target) -> None:
+    """Enter every database. Raises RestoreError."""
+    with target.connected() as connection:
+        names = connection.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall()
+    for (name,) in names:
+        with target.connected(str(name)) as connection:
+            connection.execute("SELECT count(*) FROM pg_class")
 
 
 def _systemctl(what: str, service: str) -> None:
