@@ -19,6 +19,7 @@ _ENDED = (signal.SIGTERM, signal.SIGKILL)
 _GRACE_S = 15.0
 _ERROR = re.compile(r"(?:ERROR|P\d\d\s+ERROR): \[\d+\]: (.*)")
 _ASK_S = 300.0
+_SILENT_S = 20
 
 
 class PgbackrestError(CourtkeeperError):
@@ -53,7 +54,8 @@ class Pgbackrest:
 
     def ask(self, *words: str, timeout_s: float = _ASK_S) -> str:
         """Run a command that has to succeed; return what it prints. Raises PgbackrestError."""
-        said = self.run(*words, timeout_s=timeout_s)
+        # A store that is away is asked again for so long; whoever looks does not wait a minute for each.
+        said = self.run(*words, f"--io-timeout={_SILENT_S}", timeout_s=timeout_s)
         if said.code:
             raise PgbackrestError(f"pgbackrest {words[0]} failed: {said.reason}")
         return said.stdout

@@ -116,7 +116,7 @@ class _Drill:
             names = _databases(target)
             if self._policy.amcheck:
                 self._checks += [amcheck(target, each) for each in names]
-        newest = self._point.until is None
+        newest = self._point.until is None and not self._point.alone
         return Proof(
             vault=stanza.name,
             source=stanza.name,

@@ -12,6 +12,7 @@ from courtkeeper.vault.pgbackrest.settings import DAYS, StanzaPolicy
 
 Kind = Literal["full", "diff", "incr"]
 _CLOCK = timedelta(minutes=10)
+_DAMAGED = "what it would build on is damaged in the repository"
 
 
 def due(backups: Sequence[Backup], policy: StanzaPolicy, now: datetime) -> tuple[Kind | None, str]:
@@ -25,8 +26,8 @@ def due(backups: Sequence[Backup], policy: StanzaPolicy, now: datetime) -> tuple
     if not fulls:
         return "full", "there is no full backup to build on"
     last_full = max(fulls, key=lambda backup: backup.taken_at)
-    if any(backup.damaged and backup.taken_at >= last_full.taken_at for backup in past):
-        return "full", "what it would build on is damaged in the repository"
+    if unsound(past):
+        return "full", _DAMAGED
     zone = ZoneInfo(policy.retention.time_zone)
     since = latest(policy.full_on, now, zone)
     if since is not None and last_full.taken_at < since:
@@ -40,6 +41,13 @@ def due(backups: Sequence[Backup], policy: StanzaPolicy, now: datetime) -> tuple
     if since is not None and max(backup.taken_at for backup in cumulative) < since:
         return "diff", f"none was taken since {since:%A}"
     return "incr", f"the last one is {age / timedelta(hours=1):.1f} hours old"
+
+
+def unsound(backups: Sequence[Backup]) -> str:
+    """Say why nothing may be built on what there is; empty where it may."""
+    fulls = [backup.taken_at for backup in backups if backup.kind == "full"]
+    broken = fulls and any(backup.damaged and backup.taken_at >= max(fulls) for backup in backups)
+    return _DAMAGED if broken else ""
 
 
 def latest(days: Collection[str], now: datetime, zone: ZoneInfo) -> datetime | None:

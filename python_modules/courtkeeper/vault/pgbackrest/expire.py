@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from courtkeeper.findings import Finding, Status
+from courtkeeper.vault import retention
 from courtkeeper.vault.pgbackrest.command import Pgbackrest, PgbackrestError
 from courtkeeper.vault.pgbackrest.judge import subject
 from courtkeeper.vault.pgbackrest.look import Look
@@ -88,16 +91,25 @@ def _bound(program: Pgbackrest) -> float:
 def _fulls(seen: Look, repository: int, plan: Plan) -> int:
     """Return how many of the newest full backups keep their log to the end; 0 where no log may go.
 
-    Never fewer than down to the newest one that can be restored, whatever is promised.
+    Never fewer than down to the newest one that can be restored, whatever is promised. And a promise is kept
+    from a damaged one, too: its file may be mended, and then its log has to be there.
     """
     good = {backup.label for backup in seen.good(repository)}
     stay = [backup for backup in seen.info.of(repository)[::-1] if backup.label not in plan.remove]
-    if not good.intersection(backup.label for backup in stay):
+    newest_good = next((backup for backup in stay if backup.label in good), None)
+    if newest_good is None:
         return 0
-    newest_good = next(backup for backup in stay if backup.label in good)
-    root = newest_good.label.split("_")[0]
-    fulls = [backup.label for backup in stay if backup.kind == "full"]
-    return max(plan.archive_fulls, fulls.index(root) + 1 if root in fulls else len(fulls))
+    mended = [msgspec.structs.replace(each, good=True) for each in seen.candidates(repository)]
+    promised = retention.plan(mended, seen.stanza.policy.retention, now=seen.now).wal
+    reasons = (retention.WINDOW, retention.POINT)
+    starts = [newest_good.wal_start, *(span.start for span in promised if span.reason in reasons)]
+    fulls = [backup for backup in stay if backup.kind == "full"]
+    reaching = (
+        number
+        for number, full in enumerate(fulls, 1)
+        if full.wal_start[8:] <= min(start[8:] for start in starts)
+    )
+    return max(plan.archive_fulls, next(reaching, len(fulls)))
 
 
 def _segments(seen: Look, repository: int, plan: Plan, fulls: int) -> int:

@@ -4,7 +4,6 @@ SELECT json_build_object(
   'system', (SELECT system_identifier FROM pg_control_system()),
   'data_directory', current_setting('data_directory', true),
   'in_recovery', pg_is_in_recovery(),
-  'segment', CASE WHEN pg_is_in_recovery() THEN '' ELSE pg_walfile_name(pg_current_wal_lsn()) END,
   'segment_bytes', (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size'),
   'archive_mode', current_setting('archive_mode'),
   'archive_command', coalesce(current_setting('archive_command', true), ''),

@@ -178,7 +178,7 @@ def _continuity(seen: Look, key: int, log: Log) -> Iterator[Finding]:
         )  # fmt: skip
     if not log.since:
         to = log.end.name(seen.segment_bytes) if log.end else "the end"
-        known = seen.server is not None and bool(seen.server.segment) and not seen.foreign(key)
+        known = seen.server is not None and seen.server.last is not None and not seen.foreign(key)
         yield finding(
             "wal", about, Status.OK if known else Status.UNKNOWN,
             f"From {log.base.label if log.base else ''} to {to} no segment is missing"
@@ -220,7 +220,8 @@ def _verified(seen: Look, state: State, key: int) -> Finding:
         # Once the newest is whole again, what is left is old and a sign of a disk to look at.
         healed = bool(bad) and _newest_is_good(seen, key) and not (last and last.log_lost)
         return finding(
-            "verify", about, Status.WARN if healed else Status.CRIT, f"Files in the repository are damaged, {whom}{files}{log}.",
+            "verify", about, Status.WARN if healed else Status.CRIT,
+            f"Files in the repository are damaged, {whom}{files}{log}.",
             observed=len(bad), threshold=0, unit="backups",
             fix="take a full backup now, and look at its disk or store; restore from another repository",
         )  # fmt: skip

@@ -35,16 +35,21 @@ _KEPT = ("PATH", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a recovery begins and ends. `until` None: as far as the log goes. `gap`: why it ends early."""
+    """Where a recovery begins and ends.
+
+    `until` None: as far as the log goes, or, `alone`, where the backup itself ends. `gap`: why it ends early.
+    """
 
     backup: Backup
     until: datetime | None
+    alone: bool = False
     gap: str = ""
 
     @property
     def text(self) -> str:
         """`20260212-060000F of repo1, up to 2026-02-12 07:00 UTC`."""
         to = f"up to {self.until.isoformat()}" if self.until else "as far as its log goes"
+        to = "and nothing later" if self.alone else to
         return f"{self.backup.label} of repo{self.backup.repository}, {to}"
 
 
@@ -64,6 +69,8 @@ def moment(text: str) -> datetime | None:
 def choose(seen: Look, until: datetime | None, *, repository: int = 0, label: str = "") -> Point:
     """Return from which backup a point is reached: the newest good one before it, of whatever repository.
 
+    `label`: that one, and without `until` just as it is.
+
     A repository whose log has no gap before the point goes first. Raises ConfigurationError where there
     is none.
     """
@@ -77,7 +84,9 @@ def choose(seen: Look, until: datetime | None, *, repository: int = 0, label: st
             for backup in seen.good(key)
             if (until is None or backup.taken_at <= until) and label in ("", backup.label)
         ]
-        if good:
+        if good and label and until is None:
+            points.append(Point(backup=good[-1], until=None, alone=True))
+        elif good:
             points.append(Point(backup=good[-1], until=until, gap=_gap(seen.logs.get(key), good[-1], until)))
     if not points:
         which = label or (f"good one taken before {until.isoformat()}" if until else "good one")
@@ -100,6 +109,8 @@ def restored(program: Pgbackrest, point: Point, data: Path, *, archive: bool = F
     if point.until:
         words += ["--type=time", "--target-action=promote"]
         words += [f"--target={point.until.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}+00"]
+    if point.alone:
+        words += ["--type=immediate", "--target-action=promote"]
     if not archive:
         words.append("--archive-mode=off")
     said = program.run(*words)

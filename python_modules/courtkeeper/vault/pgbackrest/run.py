@@ -15,7 +15,7 @@ from courtkeeper.vault.pgbackrest import info as infos
 from courtkeeper.vault.pgbackrest import state as states
 from courtkeeper.vault.pgbackrest.check import WORDS, unseen
 from courtkeeper.vault.pgbackrest.command import Pgbackrest, PgbackrestError
-from courtkeeper.vault.pgbackrest.due import due
+from courtkeeper.vault.pgbackrest.due import due, unsound
 from courtkeeper.vault.pgbackrest.info import Repository
 from courtkeeper.vault.pgbackrest.look import Look, look
 from courtkeeper.vault.pgbackrest.settings import Stanza
@@ -137,7 +137,8 @@ class _Run:
             if found is None:
                 return None
         else:
-            found, why = kind, "as told"
+            broken = unsound(seen.info.of(repository.key))
+            found, why = ("full", broken) if broken else (kind, "as told")
         return found, f"take {_NAMES[found]} backup into repo{repository.key}: {why}"
 
     def _backups(self, seen: Look, kind: Kind) -> None:

@@ -14,17 +14,23 @@ from courtkeeper.database import Connection, connect
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.vault.pgbackrest.owner import acting
 from courtkeeper.vault.pgbackrest.settings import Stanza
-from courtkeeper.vault.pgbackrest.wal import Place, place_of
+from courtkeeper.vault.pgbackrest.wal import Place
 
 _FACTS = Path(__file__).with_name("facts.sql")
+# Where a segment has just ended the name is still that of the last one: the bytes tell.
+_PLACE = """
+SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
+       CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') END
+"""
 _TIMEOUT_S = 20.0
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
     """One look at a server.
 
-    `segment` is the one that is written now, empty on a replica. `waiting` are finished ones that are not
-    archived yet, the oldest of them finished at `waiting_since`. Times are by the server's clock, `now` too.
+    `timeline` and `written` (bytes of log since its beginning) are where it writes now, 0 on a replica.
+    `waiting` are finished segments that are not archived yet, the oldest of them finished at
+    `waiting_since`. Times are by the server's clock, `now` too.
     """
 
     now: datetime
@@ -32,8 +38,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     system: int
     data_directory: str
     in_recovery: bool
-    segment: str
     segment_bytes: int
+    timeline: int = 0
+    written: int = 0
     archive_mode: str
     archive_command: str
     archive_library: str
@@ -53,10 +60,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def last(self) -> Place | None:
         """The last segment that is finished; None on a replica, and before there is one."""
-        if not self.segment:
-            return None
-        at = place_of(self.segment, self.segment_bytes)
-        return Place(at.timeline, at.number - 1) if at.number > 0 else None
+        number = self.written // self.segment_bytes - 1
+        return Place(self.timeline, number) if self.timeline and number >= 0 else None
 
 
 @contextlib.contextmanager
@@ -75,6 +80,8 @@ def look(stanza: Stanza) -> Server:
     """Ask the server of a stanza. Raises CourtkeeperError where it cannot be asked."""
     with asked(stanza) as connection:
         try:
+            # Before the rest: what is finished by now is archived or waits when that is looked at.
+            place = connection.execute(_PLACE).fetchone()
             row = connection.execute(_FACTS.read_bytes()).fetchone()
         except psycopg.Error as error:
             raise CourtkeeperError(
@@ -83,4 +90,5 @@ def look(stanza: Stanza) -> Server:
             ) from error
     if row is None or not isinstance(row[0], dict):
         raise CourtkeeperError(f"{stanza.server.where} does not say how it archives")
-    return msgspec.convert(row[0], Server, strict=False)
+    timeline, written = (int(place[0], 16), int(place[1])) if place and place[0] else (0, 0)
+    return msgspec.convert({**row[0], "timeline": timeline, "written": written}, Server, strict=False)
