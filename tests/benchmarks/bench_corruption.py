@@ -30,7 +30,7 @@ from courtkeeper.postgres.integrity import integrity
 from courtkeeper.postgres.settings import IntegritySettings
 from support.postgres import Server, drop_database, fresh_database, postgres_server
 
-SCALE = 40  # 0.6 GB: five to fifteen seconds
+SCALE = 120  # 1.8 GB: some five seconds each, beside which a connection more does not count
 JOBS = 2
 ROUNDS = 5
 LIMIT = 1.10

@@ -87,6 +87,7 @@ def _keys(keys: Keyspace) -> dict[str, object]:
 def _usable(sample: SampleSettings) -> None:
     within("sample.keys", sample.keys, 1, 100_000_000)
     within("sample.batch", sample.batch, 1, 1_000)
+    within("sample.rate", sample.rate, 1, 10_000_000)
     within("sample.pause_ratio", sample.pause_ratio, 0, 100)
     within("sample.budget_s", sample.budget_s, 0.1, 86_400)
     within("sample.patterns", sample.patterns, 1, 100_000)

@@ -26,14 +26,16 @@ class SampleSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How many keys are looked at, and how gently.
 
     `keys` in all databases together, `batch` at a time, down to a quarter where that takes over `batch_ms`.
-    After each batch comes a pause of `pause_ratio` times what it took; `budget_s` is the time of all.
+    After each batch comes a pause: no more than `rate` keys a second, and at least `pause_ratio` times what
+    it took. `budget_s` is the time of all.
     `patterns` at most are told apart; of each type so many of the `largest` and fullest keys are kept;
     a string up to `small` bytes is small.
     """
 
-    keys: int = 20_000
-    batch: int = 8
+    keys: int = 10_000
+    batch: int = 20
     batch_ms: float = 2.0
+    rate: float = 1_000.0
     pause_ratio: float = 2.0
     budget_s: float = 15.0
     patterns: int = 200
@@ -117,7 +119,7 @@ class Keyspace(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def extent(self) -> str:
-        """`all 120 keys`, or `20,000 of 1,000,000 keys, the rest estimated`."""
+        """`all 120 keys`, or `10,000 of 1,000,000 keys, the rest estimated`."""
         if self.complete:
             return f"all {self.sampled:,} keys"
         return f"{self.sampled:,} of {self.total:,} keys, the rest estimated"
@@ -184,7 +186,7 @@ def take(
             took = clock() - asked
             size = min(settings.batch, size + 1) if 1000 * took < settings.batch_ms else max(least, size // 2)
             tell(f"looking at keys, {sample.sampled:,} of {min(total, settings.keys):,}")
-            pause(settings.pause_ratio * took)
+            pause(max(settings.pause_ratio * took, len(names) / settings.rate - took))
             if clock() - began > settings.budget_s:
                 break
         complete = complete and keys.complete

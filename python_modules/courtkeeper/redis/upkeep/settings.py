@@ -73,7 +73,7 @@ class UpkeepSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     latency_budget_ms: float = 5.0
     patience_s: float = 60.0
     share: float = 0.25
-    batch: int = 500
+    batch: int = 50
     sample_keys: int = 10000
     # 80 % of maxmemory: the field's alert; 95 %: eviction or refusal is near.
     memory_warn_percent: float = 80.0

@@ -117,7 +117,7 @@ options:
   batch:
     description: Keys in a batch at most.
     type: int
-    default: 500
+    default: 50
   sample_keys:
     description: Keys that are looked at closely, in size, age and use; V(0) is none.
     type: int
@@ -286,7 +286,7 @@ def argument_spec():
         latency_budget_ms=option("float", 5.0),
         patience_s=option("float", 60.0),
         share=option("float", 0.25),
-        batch=option("int", 500),
+        batch=option("int", 50),
         sample_keys=option("int", 10000, no_log=False),
         memory_warn_percent=option("float", 80.0),
         memory_crit_percent=option("float", 95.0),
