@@ -54,15 +54,19 @@ demo: .venv/.demo ## Start the embedded platform and run last night's refresh on
 demo-down: ## Stop the embedded platform
 	@if [ -x $(BIN)/courtkeeper ]; then $(BIN)/courtkeeper platform down; fi
 
-.PHONY: test test-fast test-python test-collection
-test: .venv/.dev .venv/.hosts ## Everything: lint, generated files, collection, sanity, all tests with coverage, test hosts
+.PHONY: test test-fast test-python test-collection coverage
+test: .venv/.dev .venv/.hosts ## Everything: lint, generated files, collection, sanity, all tests, test hosts
 	@tools/system-packages
 	@$(MAKE) lint-python check-generated
 	@# At once: hosts mostly wait, and the checks of the collection use one core.
 	@$(MAKE) -j3 test-python test-hosts test-collection
 test-collection: # what is asked of the Ansible side without a host
 	@$(MAKE) lint-ansible collection sanity
-test-python: .venv/.dev # all tests that need no hosts, with coverage
+test-python: .venv/.dev # all tests that need no hosts
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile --durations=40 $(PYTEST_ARGS)
+
+coverage: .venv/.dev ## All tests that need no hosts, with coverage; it costs half as much time again
+	@tools/system-packages
 	$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 test-fast: .venv/.dev ## The inner loop, under 3 minutes: ruff, mypy, the tests not marked slow
