@@ -107,7 +107,7 @@ class _Run:
             self._backups(seen, kind)
             self._checked()
         for repository in seen.info.repositories:
-            self._verified(repository)
+            self._verified(seen, repository)
         seen = look(self._program, now=self._now())
         for repository in seen.info.repositories:
             self._expired(seen, repository)
@@ -192,7 +192,7 @@ class _Run:
             )
         )
 
-    def _verified(self, repository: Repository) -> None:
+    def _verified(self, seen: Look, repository: Repository) -> None:
         """Read a repository's files where that is due, by what it says and not by how it ends."""
         key, hours = repository.key, self._stanza.policy.verify_hours
         last = self.state.verified.get(str(key))
@@ -216,20 +216,26 @@ class _Run:
                 at=self._now(), good=found.good, files=found.files, log_lost=found.log_lost, problem=problem
             ),
         )
-        self._marked(key, found)
+        self._marked(seen, key, found)
 
-    def _marked(self, key: int, found: verifying.Verified) -> None:
+    def _marked(self, seen: Look, key: int, found: verifying.Verified) -> None:
         """Say beside each backup whether its files are damaged, for every host that reads the repository."""
-        found_now = asked(self._program)
-        for each in found_now.of(key):
-            if each.label not in found.checked or (each.label in found.bad) == each.damaged:
+        known = {backup.label for backup in seen.info.of(key) if backup.damaged}
+        changed = [label for label in found.checked if (label in found.bad) != (label in known)]
+        # What a killed backup left is read, too, and is none that could be marked.
+        there = {backup.label for backup in self._listed().of(key)} if changed else set()
+        for label in changed:
+            if label not in there:
                 continue
-            value = infos.stamp(self._now()) if each.label in found.bad else ""
+            value = infos.stamp(self._now()) if label in found.bad else ""
             self._program.ask(
-                "annotate", f"--repo={key}", f"--set={each.label}", f"--annotation={infos.DAMAGED}={value}"
+                "annotate", f"--repo={key}", f"--set={label}", f"--annotation={infos.DAMAGED}={value}"
             )
             what = "mark" if value else "no longer mark"
-            self.result.actions.append(f"{what} {each.label} in repo{key} as damaged")
+            self.result.actions.append(f"{what} {label} in repo{key} as damaged")
+
+    def _listed(self) -> infos.Info:
+        return infos.parsed(self._program.ask("info", "--output=json"), self._stanza.name)
 
     def _expired(self, seen: Look, repository: Repository) -> None:
         if repository.code != infos.OK:
@@ -255,11 +261,6 @@ class _Run:
 
 
 _NAMES = {"full": "a full", "diff": "a differential", "incr": "an incremental"}
-
-
-def asked(program: Pgbackrest) -> infos.Info:
-    """Ask for what there is, alone. Raises PgbackrestError."""
-    return infos.parsed(program.ask("info", "--output=json"), program.stanza.name)
 
 
 def _none_taken(stanza: Stanza, blocked: Finding) -> Finding:
