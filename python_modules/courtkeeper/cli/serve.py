@@ -105,7 +105,9 @@ def _stopped_by_signals() -> Iterator[tuple[threading.Event, threading.Event]]:
     def handle(_number: int, _frame: FrameType | None) -> None:
         (at_once if stop.is_set() else stop).set()
 
-    names = (signal.SIGTERM, signal.SIGINT)
+    names = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup it stays ignored
+        names.append(signal.SIGHUP)
     before = {name: signal.signal(name, handle) for name in names}
     try:
         yield stop, at_once

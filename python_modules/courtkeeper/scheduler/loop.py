@@ -261,6 +261,8 @@ class Scheduler:
     ) -> tuple[Order | None, str]:
         if job is None:
             return None, "its job is not in the calendar, or cannot be used as it stands there"
+        if not job.enabled and slot.trigger != "request":
+            return None, "its job is not enabled"
         reason = gates.in_the_way(dispatch, self._loaded, job, slot, now)
         if not reason and job.disruptive and self._loaded.windows[job.name] is not None:
             expected = forecast.of_job(self.store, self.settings.system, job.name)

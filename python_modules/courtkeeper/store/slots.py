@@ -30,6 +30,7 @@ from courtkeeper.store.tables import cursors, slots
 
 # What begins within a minute is not late: a scheduler looks once a second, and two must agree.
 ON_TIME = timedelta(minutes=1)
+_REQUESTED = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +158,10 @@ class Slots:
         deadline: datetime | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> int | None:
-        """Ask the system's scheduler for a run; return the slot, or None if there is one at `at`."""
+        """Ask the system's scheduler for a run; return the slot, or None if there is one at `at`.
+
+        It may begin until `deadline`, within a day if none is said.
+        """
         row = {
             "system": system,
             "job": job,
@@ -165,7 +169,7 @@ class Slots:
             "trigger": "request",
             "state": SlotState.WAITING,
             "reason": f"asked for by {by}",
-            "deadline": deadline,
+            "deadline": deadline or at + _REQUESTED,
             "not_before": at,
             "options": _json({"by": by, **(options or {})}),
         }

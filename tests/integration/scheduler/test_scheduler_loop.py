@@ -259,6 +259,26 @@ def test_a_broken_calendar_is_one_sentence_and_the_others_go_on(light: Store, tm
     ]
 
 
+def test_what_nobody_runs_any_more_is_missed_and_says_so(light: Store, tmp_path: Path) -> None:
+    shared = {"concurrency": ["resource:disk"]}
+    bench = Bench(light, tmp_path, {"name": "a", **shared}, {"name": "b", **shared}, {"name": "c", **shared})
+    bench.executor.ends = None
+    bench.at(0.1)
+    bench.at(0.5)
+    bench.loaded = calendar(tmp_path, {"name": "a", **shared}, {"name": "b", "enabled": False, **shared})
+    bench.at(0.6)
+    assert bench.reasons("late") == [
+        "its job is not enabled",
+        "its job is not in the calendar, or cannot be used as it stands there",
+    ]
+    bench.at(1.6)
+    assert [(job, state) for job, hour, state in bench.slots() if hour == "02 01"] == [
+        ("a", "running"),
+        ("b", "missed"),
+        ("c", "missed"),
+    ]
+
+
 def test_a_new_rule_makes_up_for_nothing(light: Store, tmp_path: Path) -> None:
     bench = Bench(light, tmp_path, {"name": "a"})
     bench.at(0.1)
