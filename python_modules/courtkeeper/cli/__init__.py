@@ -27,7 +27,8 @@ class _Verb(NamedTuple):
 
 _VERBS = {
     "run": _Verb("courtkeeper.cli.run", "Run a job on a system, and report what it found and did."),
-    "serve": _Verb("courtkeeper.cli.serve", "Run the calendar of a system by itself."),
+    "serve": _Verb("courtkeeper.cli.serve", "Run the calendar of a system by itself, and show it."),
+    "token": _Verb("courtkeeper.cli.token", "Let somebody into the dashboard."),
     "history": _Verb("courtkeeper.cli.history", "Show what ran, and one run closely."),
     "findings": _Verb("courtkeeper.cli.open_findings", "Show what is wrong, and since when."),
     "approve": _Verb("courtkeeper.cli.approve", "Let a job begin that waits for a person."),

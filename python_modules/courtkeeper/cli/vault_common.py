@@ -34,10 +34,21 @@ def settings_of(file: str) -> VaultSettings:
     """Return the settings that a command works on. Raises ConfigurationError."""
     from courtkeeper.vault import told
 
-    checkout: Path | None = None
+    return told.vault_file(told.path_of(file, _checkout()))
+
+
+def settings_if_any(file: str) -> VaultSettings | None:
+    """Return the settings of the vault here; None where there is none. Raises ConfigurationError."""
+    from courtkeeper.vault import told
+
+    path = told.path_if_any(file, _checkout())
+    return told.vault_file(path) if path else None
+
+
+def _checkout() -> Path | None:
     with contextlib.suppress(ConfigurationError):
-        checkout = common.checkout(None)
-    return told.vault_file(told.path_of(file, checkout))
+        return common.checkout(None)
+    return None
 
 
 def end(result: Result, *, as_json: bool, show_all: bool = False) -> None:

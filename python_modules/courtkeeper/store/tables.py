@@ -94,6 +94,7 @@ runs = Table(
     Index("runs_latest", "started_at", "id"),
     Index("runs_of_system", "system", "started_at", "id"),
     Index("runs_of_job", "job", "started_at", "id"),
+    Index("runs_of_system_job", "system", "job", "started_at", "id"),
     Index("runs_of_status", "status", "started_at", "id"),
 )
 
@@ -233,11 +234,20 @@ slots = Table(
     UniqueConstraint("system", "job", "scheduled_for"),
     Index("slots_range", "system", "scheduled_for", "job"),
     Index("slots_of_state", "state", "scheduled_for", "id"),
+    # All that a month's page counts, so that it reads no row.
+    Index("slots_by_day", "scheduled_for", "system", "job", "state"),
 )
 Index(
     "slots_unfinished",
     slots.c.system,
     slots.c.not_before,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
+Index(
+    "slots_open",
+    slots.c.scheduled_for,
+    slots.c.id,
     sqlite_where=text("finished_at IS NULL"),
     postgresql_where=text("finished_at IS NULL"),
 )

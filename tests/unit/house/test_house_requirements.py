@@ -24,6 +24,7 @@ EXTRAS = {
     "scheduler": ["driver"],
     "store": ["driver"],
     "vault": ["s3"],
+    "web": ["driver", "web"],
     "wheelhouse": ["driver"],
 }
 

@@ -49,7 +49,7 @@ def clone(opened: Opened, path: Path, source: SourceSettings | None, policy: Dri
         _contents(opened, target, drilled)
         opened.trace("contents")
         if policy.amcheck:
-            drilled.checks += [_amcheck(target, name) for name in names]
+            drilled.checks += [amcheck(target, name) for name in names]
         opened.trace("amcheck")
         asked = [query for query in policy.queries if query.source in ("", opened.backup.source)]
         drilled.checks += [_asked(target, query, names, policy.rounds) for query in asked]
@@ -168,7 +168,7 @@ def _compared(part: Part, target: Target, version: str) -> Check:
     return Check(name=name, passed=True, sentence=text, observed=rows, unit="rows")
 
 
-def _amcheck(target: Target, name: str) -> Check:
+def amcheck(target: Target, name: str) -> Check:
     """Every heap and B-tree of a database, as closely as amcheck can."""
     label = f"amcheck of {name}"
     try:
