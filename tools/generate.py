@@ -3,7 +3,10 @@
 - `roles/<role>/README.md`, from `meta/argument_specs.yml` and, for what a default rests on, the comments
   in `defaults/main.yml`;
 - the collection's `tests/sanity/ignore-*.txt`: ansible-test wants the GPL in every module's header, this
-  project is under the MIT licence, and that is the only thing ignored.
+  project is under the MIT licence, and that is the only thing ignored;
+- `inventory/calendar.schema.json` for editors and `docs/calendar_fields.md` for people, from the calendar's
+  structs;
+- `awx/schedules.yml`, from the embedded system's calendar.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +171,28 @@ def generated(root: Path = ROOT) -> dict[Path, str]:
         f"plugins/modules/{name} validate-modules:missing-gplv3-license # MIT licence\n" for name in modules
     )
     files |= {collection / f"tests/sanity/ignore-{core}.txt": licence for core in CORES if licence}
-    return files
+    return files | calendar_files(root)
+
+
+def calendar_files(root: Path) -> dict[Path, str]:
+    """Return what is made from the calendar: the schema of its file, and AWX's schedules."""
+    embedded = root / "inventory/embedded"
+    if not (embedded / "group_vars/all/calendar.yml").exists():
+        return {}
+    from courtkeeper.calendar import load, schema
+    from courtkeeper.export import exporting, recurring
+    from courtkeeper.export.command import Place
+
+    place = Place(directory="", program="courtkeeper", inventory="inventory/embedded")
+    # Not this day's: the same calendar gives the same file.
+    now = datetime.combine(recurring.EPOCH, time(), UTC)
+    options = exporting.Options(place=place)
+    awx = exporting.export(load.load(embedded, root), exporting.Target.AWX, now, options)
+    return {
+        root / "inventory/calendar.schema.json": schema.text(),
+        root / "docs/calendar_fields.md": schema.reference(),
+        root / "awx/schedules.yml": awx.files["schedules.yml"],
+    }
 
 
 def specs(root: Path) -> list[Path]:

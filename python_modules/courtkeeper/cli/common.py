@@ -33,6 +33,23 @@ def fail(error: CourtkeeperError, *, as_json: bool) -> NoReturn:
     sys.exit(MISUSED if isinstance(error, ConfigurationError) else FAILED)
 
 
+def print_json(value: object) -> None:
+    """Print a value and nothing else."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def person() -> str:
+    """Return the name of whoever sits here, for the audit log."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"
+
+
 def checkout(explicit: str | None) -> Path:
     """Return the checkout's root: `explicit`, $COURTKEEPER_ROOT, or the nearest above this directory."""
     import os

@@ -12,15 +12,28 @@ from typing import Annotated, Any
 
 import typer
 
-from courtkeeper.cli import common
+from courtkeeper.cli import common, completion, planned, recorded
 from courtkeeper.runner.options import RunOptions, parse_extra_vars
 from courtkeeper.runner.processes import Cancellation
 
 
 def command(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job: the name of a playbook, without .yml.")],
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB",
+            help="A job of the system's calendar, or the name of a playbook.",
+            autocompletion=completion.jobs,
+        ),
+    ],
     inventory: Annotated[
-        str, typer.Option("-i", "--inventory", help="The system: a directory, as inventory/embedded.")
+        str,
+        typer.Option(
+            "-i",
+            "--inventory",
+            help="The system: a directory, as inventory/embedded.",
+            autocompletion=completion.inventories,
+        ),
     ],
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what would be done.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Record what changes, before and after.")] = False,
@@ -35,6 +48,14 @@ def command(
     timeout: Annotated[
         float | None, typer.Option("--timeout", help="Stop the run after so long.", metavar="SECONDS")
     ] = None,
+    start_at: Annotated[
+        str | None,
+        typer.Option(
+            "--start-at",
+            help="Go on where a failed run failed: `last`, or a run's id. Hosts that are done are left out.",
+            metavar="RUN",
+        ),
+    ] = None,
     secrets_file: Annotated[
         Path | None,
         typer.Option("--secrets-file", help="A JSON object of secrets, instead of the inventory's."),
@@ -48,9 +69,12 @@ def command(
 ) -> None:
     """Run a job on a system.
 
+    A job of the calendar has its playbook, limit, variables and time limit, where nothing else is said, and
+    holds what it holds when it runs by itself.
+
     Exit code 0: all good. 1: the job failed. 2: wrong usage or configuration. 3: critical findings.
     """
-    options = RunOptions(
+    asked = RunOptions(
         root=common.checkout(root),
         job=job,
         inventory=inventory,
@@ -63,16 +87,25 @@ def command(
         secrets_file=secrets_file,
         report=not no_report,
     )
-    sys.exit(_run(options, as_json=as_json, quiet=quiet))
+    options, locks = planned.by_calendar(asked)
+    if start_at is not None:
+        options = planned.resumed(options, start_at)
+    sys.exit(_run(options, locks, as_json=as_json, quiet=quiet))
 
 
-def _run(options: RunOptions, *, as_json: bool, quiet: bool) -> int:
+def _run(options: RunOptions, locks: tuple[str, ...], *, as_json: bool, quiet: bool) -> int:
     from courtkeeper import runner
     from courtkeeper.cli import summary
 
     cancel = Cancellation()
-    with cancelled_by_signals(cancel), summary.live(options, silent=quiet or as_json) as on_progress:
-        done = runner.run(options, on_progress=on_progress, cancel=cancel)
+    with (
+        cancelled_by_signals(cancel),
+        recorded.in_store(options, locks, cancel) as sink,
+        summary.live(options, silent=quiet or as_json) as on_progress,
+    ):
+        done = runner.run(options, on_progress=on_progress, cancel=cancel, observer=sink)
+    if sink.trouble:
+        sys.stderr.write(f"courtkeeper: {common.printable(sink.trouble)}\n")
     if as_json:
         import msgspec
 

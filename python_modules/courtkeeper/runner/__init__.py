@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from courtkeeper.runner.driver import CompletedRun as CompletedRun
     from courtkeeper.runner.driver import run as run
+    from courtkeeper.runner.observer import Observer as Observer
     from courtkeeper.runner.options import RunOptions as RunOptions
     from courtkeeper.runner.processes import Cancellation as Cancellation
     from courtkeeper.runner.progress import Progress as Progress
 
 _HOMES = {
     "CompletedRun": "driver",
+    "Observer": "observer",
     "run": "driver",
     "RunOptions": "options",
     "Cancellation": "processes",
     "Progress": "progress",
 }
-__all__ = ["Cancellation", "CompletedRun", "Progress", "RunOptions", "run"]
+__all__ = ["Cancellation", "CompletedRun", "Observer", "Progress", "RunOptions", "run"]
 
 
 def __getattr__(name: str) -> object:

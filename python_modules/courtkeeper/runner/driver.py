@@ -20,14 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from courtkeeper.findings import ConfigurationError
-from courtkeeper.runner import arguments, environment, failures, options, processes, store
+from courtkeeper.runner import arguments, environment, options, processes, store
 from courtkeeper.runner.events import Collector
+from courtkeeper.runner.observer import Observer
 from courtkeeper.runner.options import RunOptions, shown
 from courtkeeper.runner.processes import Cancellation
 from courtkeeper.runner.progress import Progress, ProgressFile
 from courtkeeper.runner.record import RunRecord, RunStatus
 from courtkeeper.runner.secrets import Redactor, VariablesPipe, as_yaml, load_secrets, looks_secret, one_line
 from courtkeeper.runner.variables import check_role_variables
+from courtkeeper.runner.verdict import verdict
 
 if TYPE_CHECKING:
     from ansible_runner.config.runner import RunnerConfig
@@ -57,7 +59,7 @@ class CompletedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Plan:
+class Plan:
     """A request that passed every check."""
 
     options: RunOptions
@@ -81,8 +83,11 @@ def run(
     clock: Callable[[], datetime] = utc_now,
     on_progress: ProgressCallback | None = None,
     cancel: Cancellation | None = None,
+    observer: Observer | None = None,
 ) -> CompletedRun:
     """Run a job and return what came of it, written to `var/runs/<run id>/run.json`.
+
+    `observer` hears of its beginning, of each line that it prints, and of its end; no secret reaches it.
 
     Raises ConfigurationError when the request is wrong (nothing was started, nothing is written), and
     CourtkeeperError when the job is already running on that inventory or the run cannot be recorded.
@@ -92,24 +97,28 @@ def run(
     with store.only_one(plan.root, plan.inventory, request.job):
         store.reconcile(plan.root, clock())
         started = clock().astimezone(UTC)
-        run_dir = store.new_run_dir(plan.root, request.job, started)
+        run_dir = store.new_run_dir(plan.root, request.run_id or store.new_run_id(request.name, started))
         record = RunRecord(
             run_id=run_dir.name,
-            job=request.job,
+            job=request.name,
+            playbook=request.job,
             inventory=shown(plan.inventory, plan.root),
             arguments=arguments.of_request(request, plan.inventory, plan.day, plan.redact),
             check=request.check,
             started_at=started,
         )
         _write(record, run_dir, plan.root)
+        heard = observer or Observer()
         with store.driving(run_dir):
-            _Supervisor(plan, record, run_dir, on_progress, cancel or Cancellation()).run()
+            heard.began(record)
+            _Supervisor(plan, record, run_dir, on_progress, cancel or Cancellation(), heard).run()
             record.finished_at = max(clock().astimezone(UTC), started)
             _write(record, run_dir, plan.root)
+            heard.ended(record)
         return _with_report(record, run_dir, wanted=request.report)
 
 
-def _check(request: RunOptions, now: datetime) -> _Plan:
+def _check(request: RunOptions, now: datetime) -> Plan:
     root = request.root.resolve()
     playbook = options.find_playbook(root, request.job)
     inventory = options.find_inventory(root, request.inventory)
@@ -123,7 +132,7 @@ def _check(request: RunOptions, now: datetime) -> _Plan:
     secrets = load_secrets(root, inventory, request.secrets_file)
     given = {name: value for name, value in request.extra_vars.items() if looks_secret(name, value)}
     _, path = environment.ansible_playbook(os.environ)
-    return _Plan(
+    return Plan(
         options=request,
         root=root,
         playbook=playbook,
@@ -158,13 +167,15 @@ class _Supervisor:
 
     def __init__(
         self,
-        plan: _Plan,
+        plan: Plan,
         record: RunRecord,
         run_dir: Path,
         on_progress: ProgressCallback | None,
         cancel: Cancellation,
+        observer: Observer,
     ) -> None:
         self.plan = plan
+        self.observer = observer
         self.record = record
         self.run_dir = run_dir
         self.private = run_dir / store.PRIVATE
@@ -218,8 +229,10 @@ class _Supervisor:
         with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as stream:
 
             def keep(text: str) -> None:
-                stream.write(text.replace("\r", "") + "\n")
+                line = text.replace("\r", "")
+                stream.write(line + "\n")
                 stream.flush()
+                self.observer.printed(line)
 
             yield keep
 
@@ -358,49 +371,3 @@ class _Supervisor:
         if stopped is RunStatus.TIMEOUT:
             return f"Stopped at its time limit of {self.plan.options.timeout_s:g} s{during}."
         return f"Cancelled {self.cancel.reason} after {seconds:.1f} s{during}."
-
-
-def verdict(rc: int | None, trouble: str, collector: Collector, plan: _Plan) -> tuple[RunStatus, str]:
-    """Return how a run that was not stopped ended, and the sentence that says so (empty if all is well)."""
-    root, inventory = plan.root, plan.inventory
-    lost = collector.open_failures
-    if lost and (rc != 0 or not collector.finished):
-        configuration = all(f.configuration for f in lost)
-        # What was changed before the mistake showed was done, so that run was not refused.
-        touched = collector.record.changed and not plan.options.check
-        status = RunStatus.REFUSED if configuration and not touched else RunStatus.FAILED
-        return status, failures.sentence(lost, root, inventory)
-    if trouble:
-        return RunStatus.FAILED, trouble
-    if rc == 0 or (rc is None and collector.finished):
-        return _with_hosts(collector, plan)
-    if rc == 127:
-        return RunStatus.FAILED, "ansible-playbook could not be started: it is not on PATH or cannot be run."
-    return _without_result(rc, collector, plan)
-
-
-def _with_hosts(collector: Collector, plan: _Plan) -> tuple[RunStatus, str]:
-    if collector.record.host_stats:
-        return RunStatus.OK, ""
-    inventory, playbook = shown(plan.inventory, plan.root), shown(plan.playbook, plan.root)
-    return RunStatus.REFUSED, (
-        f"No host of {inventory} is one that {playbook} is for, so nothing was done: "
-        f"add one to the group it names, in {inventory}/hosts.yml."
-    )
-
-
-def _without_result(rc: int | None, collector: Collector, plan: _Plan) -> tuple[RunStatus, str]:
-    text = failures.start_error(collector.messages, plan.root)
-    if rc is None:
-        return RunStatus.FAILED, (
-            "ansible-playbook was killed from outside before the play ended, "
-            "perhaps by the kernel for want of memory (see dmesg)."
-        )
-    if "leaves us with no hosts to target" in text:
-        wanted = f"--limit {plan.options.limit}" if plan.options.limit else "The playbook's hosts"
-        inventory = shown(plan.inventory, plan.root)
-        return RunStatus.REFUSED, f"{wanted} matches no host of {inventory}; name one of its hosts.yml."
-    ran = bool(collector.record.tasks)
-    internal = rc == 250 or "Unexpected Exception" in text
-    status = RunStatus.FAILED if ran or internal else RunStatus.REFUSED
-    return status, text or f"ansible-playbook ended with code {rc} and said nothing."

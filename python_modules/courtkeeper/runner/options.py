@@ -26,6 +26,8 @@ _RESERVED = {
 class RunOptions:
     """One request to run a job.
 
+    `job` names the playbook, `filed_as` what the run is filed by where that is another name (the calendar's);
+    `run_id` its id, where the caller had to know it before (one of `store.new_run_id`).
     `root` is the checkout; `inventory` a directory, by path or by its name under `inventory/`;
     `day` an ISO date, passed on as `courtkeeper_date`; `timeout_s` the most seconds the run may take;
     `grace_s` how long its processes have to end by themselves once it is cancelled.
@@ -34,6 +36,8 @@ class RunOptions:
     root: Path
     job: str
     inventory: str
+    filed_as: str = ""
+    run_id: str = ""
     check: bool = False
     diff: bool = False
     day: str | None = None
@@ -43,6 +47,11 @@ class RunOptions:
     secrets_file: Path | None = None
     report: bool = True
     grace_s: float = 5.0
+
+    @property
+    def name(self) -> str:
+        """What the run is filed by."""
+        return self.filed_as or self.job
 
 
 def find_root(start: Path, *, explicit: str | Path | None = None) -> Path:

@@ -45,6 +45,7 @@ class HostFinding(msgspec.Struct, kw_only=True):
 class RunRecord(msgspec.Struct, kw_only=True):
     """One execution of a job: times in UTC, durations in seconds.
 
+    `job` is what it is filed by: the calendar's name for it, or else the playbook's, which `playbook` names.
     `arguments` are those of the request after the job's name, as `courtkeeper run` takes them, without
     secrets. `summaries` holds the one sentence of each module that ended well. `changed` is true as soon
     as a task says so, also one that then failed; in check mode it means that something would change.
@@ -52,6 +53,7 @@ class RunRecord(msgspec.Struct, kw_only=True):
 
     run_id: str
     job: str
+    playbook: str = ""
     inventory: str
     arguments: list[str] = msgspec.field(default_factory=list)
     check: bool

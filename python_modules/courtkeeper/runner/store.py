@@ -29,10 +29,15 @@ def runs_dir(root: Path) -> Path:
     return root / "var" / "runs"
 
 
-def new_run_dir(root: Path, job: str, now: datetime) -> Path:
-    """Create and return a run's directory; its name, the run's id, sorts by time."""
+def new_run_id(job: str, now: datetime) -> str:
+    """Return an id for a run; ids sort by time."""
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    path = runs_dir(root) / f"{stamp}-{job}-{secrets.token_hex(2)}"
+    return f"{stamp}-{job}-{secrets.token_hex(2)}"
+
+
+def new_run_dir(root: Path, run_id: str) -> Path:
+    """Create and return a run's directory, which has its id for a name."""
+    path = runs_dir(root) / run_id
     try:
         path.mkdir(parents=True)
         (path / PRIVATE).mkdir(mode=0o700)

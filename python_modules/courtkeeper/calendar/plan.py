@@ -1,0 +1,66 @@
+"""What comes next: the slots of all jobs in order, and what stands in the way of one."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from courtkeeper.calendar.load import Loaded
+    from courtkeeper.calendar.model import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a job may not begin now: `kind` is `window` or `blackout`, `until` when that ends (UTC)."""
+
+    kind: str
+    sentence: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One time at which a job is due (UTC), and what stands in its way there."""
+
+    scheduled_for: datetime
+    job: Job
+    obstacle: Obstacle | None = None
+
+
+def slots(loaded: Loaded, start: datetime, end: datetime, *, only: str = "") -> Iterator[Slot]:
+    """Yield the slots of all enabled jobs from `start` on and before `end`, by time and then by name.
+
+    Lazily: a caller who takes three pays for three. `only` names the one job wanted.
+    """
+
+    def of(job: Job) -> Iterator[tuple[datetime, str]]:
+        for instant in loaded.schedules[job.name].between(start, end):
+            yield instant, job.name
+
+    wanted = {job.name: job for job in loaded.jobs if job.enabled and only in ("", job.name)}
+    for instant, name in heapq.merge(*(of(job) for job in wanted.values())):
+        yield Slot(instant, wanted[name], obstacle(loaded, wanted[name], instant))
+
+
+def obstacle(loaded: Loaded, job: Job, now: datetime) -> Obstacle | None:
+    """Return why `job` may not begin at `now`, of several the one that lasts longest; None if it may."""
+    found = []
+    if span := loaded.blackouts[job.name].at(now):
+        found.append(Obstacle("blackout", f"blackout: {span.name}", span.end))
+    window = loaded.windows[job.name]
+    if window is not None and not window.contains(now):
+        found.append(Obstacle("window", f"outside its window {window}", window.next_opening(now)))
+    return max(found, key=lambda each: each.until, default=None)
+
+
+def next_start(loaded: Loaded, job: Job, now: datetime, within: timedelta) -> Slot | None:
+    """Return the job's next slot after `now` that nothing stands in the way of; None if none is `within`."""
+    start = now + timedelta(microseconds=1)
+    for slot in slots(loaded, start, now + within, only=job.name):
+        if slot.obstacle is None:
+            return slot
+    return None

@@ -1,0 +1,56 @@
+"""What the commands of `courtkeeper calendar` share."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from courtkeeper.cli import common, completion
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from courtkeeper.calendar.load import Loaded
+
+InventoryOption = Annotated[
+    str,
+    typer.Option(
+        "-i",
+        "--inventory",
+        help="The system: a directory, as inventory/embedded.",
+        autocompletion=completion.inventories,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result and nothing else.")]
+RootOption = Annotated[
+    str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
+]
+
+
+def calendar_of(inventory: str, root: str | None) -> Loaded:
+    """Return the calendar of a system. Raises ConfigurationError where there is no such system."""
+    from courtkeeper.calendar.load import load
+    from courtkeeper.runner.options import find_inventory
+
+    checkout = common.checkout(root)
+    return load(find_inventory(checkout, inventory), checkout)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print a value as one line of JSON."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def show_problems(console: Console, loaded: Loaded) -> None:
+    """Say what is wrong with a calendar, one line each."""
+    from rich.text import Text
+
+    for problem in loaded.problems:
+        console.print(Text(common.printable(str(problem)), style="red"), soft_wrap=True)
+    if loaded.broken:
+        names = common.printable(", ".join(loaded.broken))
+        console.print(Text(f"Not run until mended: {names}.", style="red"), soft_wrap=True)

@@ -1,0 +1,191 @@
+"""`courtkeeper serve` with real playbooks: cancelled, stopped and killed; and the verbs beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from courtkeeper.store import Store, open_store
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runner"))
+from runner_checkout import PASSWORD, PIN, PLAYBOOKS, build, command, until, with_word
+
+NEVER = "FREQ=YEARLY;BYMONTH=1;BYMONTHDAY=1;BYHOUR=0;BYMINUTE=0"
+LONG = 120.0
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout whose calendar has jobs that nobody waits for: they are asked for."""
+    checkout = build(tmp_path_factory.mktemp("serve").resolve())
+    jobs = [
+        {"name": "good", "limit": "here", "schedule": NEVER},
+        {"name": "nightly", "playbook": "linger", "limit": "here", "schedule": NEVER, "approval": True,
+         "extra_vars": {"word": f"serve-token-{os.getpid()}"}},
+        {"name": "everyone", "schedule": NEVER},
+    ]  # fmt: skip
+    # The calendar takes no variable that is called token.
+    (checkout / "playbooks/linger.yml").write_text(PLAYBOOKS["long"].replace("{{ token }}", "{{ word }}"))
+    path = checkout / "inventory/x/group_vars/all/calendar.yml"
+    path.write_text(yaml.safe_dump({"courtkeeper_calendar": {"jobs": jobs}}))
+    return checkout
+
+
+@pytest.fixture
+def store(root: Path) -> Iterator[Store]:
+    """Its store."""
+    with open_store(root) as opened:
+        yield opened
+
+
+@pytest.fixture
+def token() -> Iterator[str]:
+    """The word in the command lines of what the job starts."""
+    word = f"serve-token-{os.getpid()}"
+    yield word
+    for pid in with_word(word):
+        os.kill(pid, 9)
+
+
+Serve = Callable[[], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def serve(root: Path) -> Iterator[Serve]:
+    """Start a scheduler; what is left of it is ended."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        argv, how = command(root, "serve", "-i", "x", "--every", "0.1", "--no-web", "--json")
+        log = (root / "serve.log").open("a")
+        started.append(subprocess.Popen(argv, stdout=log, stderr=log, **how))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait(30)
+
+
+def ask(store: Store, job: str) -> int:
+    slot = store.slots.request("x", job, datetime.now(UTC), by="test")
+    assert slot is not None
+    return slot
+
+
+def state(store: Store, slot: int) -> str:
+    start, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    return next(each.state for each in store.slots.between(start, end) if each.id == slot)
+
+
+def begun(token: str) -> bool:
+    """Whether all three that the job's command starts are there, and are themselves by now."""
+    texts = []
+    for pid in with_word(token):
+        with contextlib.suppress(OSError):
+            texts.append(Path(f"/proc/{pid}/cmdline").read_text())
+    return sum(text.startswith(sys.executable) and "SIG_IGN" in text for text in texts) == 3
+
+
+def courtkeeper(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    argv, how = command(root, *arguments)
+    return subprocess.run(argv, capture_output=True, check=False, timeout=120, **how)
+
+
+def answer(done: subprocess.CompletedProcess[str]) -> Any:
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_a_day_of_a_scheduler(root: Path, store: Store, serve: Serve, token: str) -> None:
+    first = serve()
+    good = ask(store, "good")
+    until(lambda: state(store, good) == "ok", LONG)
+    row = store.queries.latest_runs(job="good").rows[0]
+    assert (row.trigger, row.slot, row.attempt, row.worst) == ("request", good, 1, "crit")
+    assert "Load the games" in "".join(each.text for each in store.queries.output(row.run_id))
+    assert (root / "var/runs" / row.run_id / "report.html").exists()
+
+    cancelled = ask(store, "nightly")
+    until(lambda: begun(token), LONG)
+    held = courtkeeper(root, "run", "nightly", "-i", "x", "-q")
+    assert held.returncode == 1
+    assert "playbook:linger is held by nightly (" in held.stderr
+    assert answer(courtkeeper(root, "cancel", "nightly", "--json"))["cancelled"]
+    until(lambda: state(store, cancelled) == "cancelled", LONG)
+    assert with_word(token) == []
+
+    killed = ask(store, "nightly")
+    until(lambda: begun(token), LONG)
+    first.kill()
+    first.wait(30)
+    second = serve()
+    until(lambda: state(store, killed) == "failed", LONG)
+    assert with_word(token) == []
+    assert store.queries.running() == []
+    assert "The driver died" in store.queries.latest_runs(job="nightly").rows[0].message
+
+    stopped = ask(store, "nightly")
+    until(lambda: begun(token), LONG)
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(LONG) == 0
+    assert with_word(token) == []
+    assert state(store, stopped) == "cancelled"
+    assert store.owners.living() == []
+    assert store.slots.open() == []
+
+    store.close()
+    texts = [path.read_bytes() for path in (root / "var").rglob("*") if path.is_file()
+             and path.name != "secrets.json"]  # fmt: skip
+    texts.append((root / "serve.log").read_bytes())
+    texts += [store.database.name.encode()]
+    assert not [text for text in texts if PASSWORD.encode() in text or PIN.encode() in text]
+
+
+def test_a_persons_run_is_in_the_history_and_is_resumed(root: Path, store: Store) -> None:
+    done = answer(courtkeeper(root, "run", "everyone", "-i", "x", "--json", "--no-report"))
+    assert done["status"] == "failed"
+    page = answer(courtkeeper(root, "history", done["run_id"][-4:], "--json"))
+    assert page["row"]["hosts_bad"] == 1
+    assert page["record"] == done
+    assert store.owners.living() == []
+    again = answer(
+        courtkeeper(root, "run", "everyone", "-i", "x", "--json", "--no-report", "--start-at", "last")
+    )
+    assert "--limit" not in again["arguments"]  # one task: nobody got past the point of failure
+    listed = answer(courtkeeper(root, "history", "--job", "everyone", "--json"))
+    assert [row["run_id"] for row in listed["rows"]] == [again["run_id"], done["run_id"]]
+    for bad in (["--start-at", "never"], ["--start-at", "x;y"]):
+        refused = courtkeeper(root, "run", "everyone", "-i", "x", *bad)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
+def test_findings_approve_and_cancel_answer_in_json(root: Path) -> None:
+    seen = answer(courtkeeper(root, "findings", "--json", "--job", "nothing"))
+    assert seen == {"rows": [], "next": ""}
+    for _, new in ((1, True), (2, False)):
+        word = answer(courtkeeper(root, "approve", "nightly", "-i", "x", "--json"))
+        assert word["new"] is new
+        assert word["scheduled_for"].endswith("-01-01T00:00:00Z")
+    for arguments in (
+        ["approve", "good", "-i", "x"], ["approve", "nightly", "-i", "x", "--at", "2026-03-02T01:00Z"],
+        ["approve", "nightly", "-i", "x", "--at", "soon"], ["cancel", "nothing"],
+        ["findings", "--status", "bad"], ["history", "nowhere"], ["history", "--status", "bad"],
+        ["history", "--after", "x"], ["serve", "-i", "nowhere"],
+    ):  # fmt: skip
+        refused = courtkeeper(root, *arguments)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), arguments
+    preview = answer(courtkeeper(root, "serve", "-i", "x", "--preview", "9000", "--json"))
+    assert {each["job"] for each in preview["slots"]} == {"good", "nightly", "everyone"}
