@@ -141,8 +141,8 @@ def test_on_s3_a_prune_that_is_killed_at_any_step_leaves_nothing_that_looks_good
 ) -> None:
     now = datetime.now(UTC)  # a store says itself when something arrived
     made = vault(tmp_path, [], ("local",))
-    made.told["destinations"].append(s3.destination("offsite"))
-    for n in range(5):
+    made.told["destinations"].insert(0, s3.destination("offsite"))
+    for n in range(5):  # the directory says that they arrived on their days
         hollow(made.destinations, now - n * DAY, number=n)
     planned = run(made, check=True, now=now).details["retention"]
     (goes,) = [entry["removed"] for entry in planned if entry["destination"] == "offsite"]

@@ -32,6 +32,7 @@ KEYS = 500
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     with valkey_server(tmp_path) as running:
+        client(running).config_set("repl-diskless-sync-delay", 0)  # 5 s for each copy of it otherwise
         yield running
 
 
