@@ -72,9 +72,18 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def connect(
-    settings: DatabaseSettings, *, purpose: str, lock_timeout_s: float, statement_timeout_s: float
+    settings: DatabaseSettings,
+    *,
+    purpose: str,
+    lock_timeout_s: float,
+    statement_timeout_s: float,
+    catalog_only: bool = False,
 ) -> Connection:
     """Open a connection whose statements are bounded in time; `purpose` is shown in pg_stat_activity.
+
+    With `catalog_only` bare names are looked up in pg_catalog alone: who may create in `public` must not lend
+    a superuser functions of his own to call (CVE-2018-1058). `with_usual_names` takes that back for one
+    transaction.
 
     Raises ConfigurationError where the settings are wrong, CourtkeeperError where the server cannot be
     reached.
@@ -96,9 +105,17 @@ def connect(
         # An empty word would hide what libpq finds by itself.
         connection = psycopg.connect(**{key: word for key, word in words.items() if word})  # type: ignore[arg-type] # strings that libpq knows
         _keep_watch(connection)
+        if catalog_only:
+            connection.execute("SET search_path = pg_catalog, pg_temp")
+            connection.commit()
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
         raise _connection_problem(settings, error) from error
     return connection
+
+
+def with_usual_names(connection: Connection) -> None:
+    """Look bare names up where the role does, until the transaction ends: for a user's own statements."""
+    connection.execute("SET LOCAL search_path TO DEFAULT")
 
 
 def _keep_watch(connection: Connection) -> None:

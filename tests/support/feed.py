@@ -32,7 +32,7 @@ FEED_HEADERS = {
     "Referer": "https://www.nba.com/",
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0 Safari/537.36",
 }
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
 # How many examples a property of simulated games is tried on; the inner loop tries fewer.
 EXAMPLES = 60
 EXAMPLES_FAST = 10
@@ -99,10 +99,10 @@ def feed_server(tmp_dir: Path, **config: Any) -> Iterator[Feed]:
     finally:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
 
 def _start(tmp_dir: Path, config: dict[str, Any]) -> tuple[subprocess.Popen[bytes], str]:

@@ -18,7 +18,9 @@ def only(findings: Sequence[Finding]) -> Finding:
     return findings[0]
 
 
-def within(ask: Callable[[], list[Finding]], good: Callable[[Finding], bool], seconds: float = 20) -> Finding:
+def within(
+    ask: Callable[[], list[Finding]], good: Callable[[Finding], bool], seconds: float = 120
+) -> Finding:
     """Ask until there is one finding and it is `good`; fail with the last ones where that takes too long.
 
     For what the server does a moment later by itself: a reload, statistics, a replica's answer.

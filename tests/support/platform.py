@@ -145,7 +145,7 @@ def kill(pid: int) -> None:
     wait_until(lambda: processes.identify(pid) is None)
 
 
-def wait_until(condition: Any, timeout_s: float = 20.0) -> None:
+def wait_until(condition: Any, timeout_s: float = 120.0) -> None:
     """Poll until `condition()` is true; fail after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -115,7 +115,7 @@ class Server:
         if wait:
             self.wait()
 
-    def wait(self, seconds: float = 30.0, *, loading: bool = False) -> None:
+    def wait(self, seconds: float = 120.0, *, loading: bool = False) -> None:
         """Wait until it answers; with `loading` until it says that it is loading its data."""
         deadline = time.monotonic() + seconds
         while not self._answers(loading):
@@ -260,7 +260,7 @@ def _serves(node: Server) -> bool:
     return "cluster_state:ok" in node.do("CLUSTER", "INFO")
 
 
-def wait_for(true: Any, seconds: float = 15.0) -> None:
+def wait_for(true: Any, seconds: float = 120.0) -> None:
     """Wait until `true()`; fail where that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -100,7 +100,7 @@ def s3_proxy(s3: S3) -> Iterator[Proxy]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(120)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -97,5 +97,5 @@ def load(server: Server, work: Callable[[redis.Redis, int], None]) -> Iterator[N
         yield
     finally:
         stop.set()
-        thread.join(timeout=30)
+        thread.join(timeout=120)
     assert not failed, failed

@@ -48,6 +48,7 @@ def integrity(
         purpose="postgres_integrity",
         lock_timeout_s=told.lock_timeout_s,
         statement_timeout_s=told.statement_timeout_s,
+        catalog_only=True,
     )
     with connection:
         connection.read_only = True

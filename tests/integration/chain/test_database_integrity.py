@@ -113,7 +113,7 @@ def test_a_server_that_dies_in_the_middle_keeps_what_was_found(here: Checkout) -
     postmaster = processes.identify(state.postgres.pid)
     assert postmaster
     assert processes.stop(postmaster, [(9, 5.0)])
-    running.join(60)
+    running.join(120)
     for connection in (locker, watcher):
         connection.close()
     platform.up(here.root, feed_kind="simulated")

@@ -378,7 +378,7 @@ def test_a_signal_ends_it_even_while_a_request_hangs(tmp_path):
             begun = time.monotonic()
             os.kill(feed.pid, signal.SIGTERM)
             while _alive(feed.url):
-                assert time.monotonic() - begun < 8
+                assert time.monotonic() - begun < 60
                 time.sleep(0.05)
 
 

@@ -183,7 +183,7 @@ def test_a_server_that_is_killed_in_the_middle_leaves_what_was_found(tmp_path: P
         identity = server.postgres.running()
         assert identity
         assert processes.stop(identity, [(9, 5.0)])
-        running.join(60)
+        running.join(120)
         for connection in (locker, watcher):
             connection.close()
     (ended,) = done

@@ -82,6 +82,35 @@ class TestVerifyDataIntegrity:
         apply(admin, finding.fix)
         assert only(integrity(settings, checks).findings).status is Status.OK
 
+    def test_a_function_of_somebody_with_other_rights_is_not_called(
+        self, ask: Any, admin: psycopg.Connection[Any]
+    ) -> None:
+        """It would run with ours."""
+        admin.execute("DROP FUNCTION verify_data_integrity()")
+        admin.execute(
+            "CREATE FUNCTION verify_data_integrity() "
+            "RETURNS TABLE (issue_type text, game_id text, description text) LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'called'; END $$; "
+            "ALTER FUNCTION verify_data_integrity() OWNER TO platform_api"
+        )
+        finding = only(ask("data.integrity"))
+        assert finding.status is Status.SKIPPED
+        assert "belongs to the role platform_api" in finding.summary
+        assert "check the group data as platform_api" in finding.fix
+
+    def test_what_lies_in_public_is_not_called_by_our_own_statements(
+        self, ask: Any, admin: psycopg.Connection[Any]
+    ) -> None:
+        """CVE-2018-1058: a better fitting overload of what a check calls, in a schema of the search_path."""
+        admin.execute(
+            "CREATE FUNCTION format(text, name) RETURNS text LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'called'; END $$; "
+            "CREATE FUNCTION format(text, name, name) RETURNS text LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'called'; END $$; "
+            "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (of int REFERENCES parent)"
+        )
+        assert only(ask("structure.foreign_key_index")).subject == "public.child.child_of_fkey"
+
 
 def orphanage(ask: Any, connection: psycopg.Connection[Any], count: int, name: str) -> Finding:
     """Expect the orphans of one foreign key, move them aside, and expect none."""

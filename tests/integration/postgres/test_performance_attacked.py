@@ -115,7 +115,7 @@ def test_a_plan_that_cannot_be_had_keeps_the_index_and_nobody_waits_long(
             thread.start()
             done = drop(dsn, tmp_path, "public.marks_again", lock_timeout_s=0.4, top=100)
         stop.set()
-        thread.join(10)
+        thread.join(120)
     finding = about(done, "public.marks_again")
     assert (done.changed, finding.status) == (False, Status.SKIPPED), finding
     assert "was not dropped" in finding.summary
@@ -222,7 +222,7 @@ def lost_at_the_second(dsn: str, tmp_path: Path, server: Server | None) -> list[
             "WHERE application_name = %s AND wait_event_type = 'Lock'",
             [OURS],
         )
-    thread.join(30)
+    thread.join(120)
     admin.close()
     holder.close()
     return caught

@@ -126,7 +126,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _until_it_answers(server: Server) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             psycopg.connect(server.admin_dsn).close()

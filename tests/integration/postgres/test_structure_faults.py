@@ -79,6 +79,20 @@ class TestForeignKeyWithoutIndex:
         admin.execute("CREATE INDEX ON child (of) WHERE of IS NOT NULL")
         assert only(ask("structure.foreign_key_index")).status is Status.OK
 
+    def test_keys_of_one_name_get_an_index_each(self, ask: Any, admin: psycopg.Connection[Any]) -> None:
+        admin.execute("CREATE TABLE parent (id int PRIMARY KEY)")
+        for table in ("one", "two"):
+            admin.execute(
+                sql.SQL("CREATE TABLE {} (n int PRIMARY KEY, of int CONSTRAINT it REFERENCES parent)").format(
+                    sql.Identifier(table)
+                )
+            )
+        findings = ask("structure.foreign_key_index")
+        assert [f.subject for f in findings] == ["public.one.it", "public.two.it"]
+        for finding in findings:
+            apply(admin, finding.fix)
+        assert only(ask("structure.foreign_key_index")).status is Status.OK
+
     def test_of_a_partitioned_table_once(self, ask: Any, admin: psycopg.Connection[Any]) -> None:
         admin.execute("CREATE TABLE parent (id int PRIMARY KEY)")
         admin.execute(

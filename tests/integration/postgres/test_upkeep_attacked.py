@@ -107,7 +107,7 @@ def test_a_session_that_is_ended_from_outside_leaves_what_was_done(upkeep: Upkee
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE application_name = 'courtkeeper postgres_upkeep' AND wait_event_type = 'Lock'"
         )
-        thread.join(30)
+        thread.join(120)
     (error,) = caught
     assert "was lost during the upkeep" in str(error)
     assert error.partial

@@ -168,7 +168,7 @@ def test_a_server_that_dies_in_the_middle_leaves_what_was_done(tmp_path: Path) -
             identity = server.postgres.running()
             assert identity
             assert processes.stop(identity, [(9, 5.0)])
-            running.join(30)
+            running.join(120)
             holder.close()
         (error,) = caught
         assert "was lost during the upkeep" in str(error)

@@ -61,7 +61,7 @@ def dsn() -> Iterator[str]:
         postgres.initialise(password)
         postgres.start()
         words = database.Address("127.0.0.1", postgres.port).dsn(ADMIN, password, "postgres")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while database.answers(words):
             assert time.monotonic() < deadline, postgres.log.read_text()
             time.sleep(0.05)

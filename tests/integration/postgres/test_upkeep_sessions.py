@@ -118,7 +118,7 @@ def test_a_long_query_is_cancelled_and_its_session_stays(
         )
         wait_until(lambda: admin.execute(running, [pid]).fetchone() is not None)
         done: Result = upkeep(**told(idle_in_transaction_s=0, query_s=0.3))
-        worker.join(10)
+        worker.join(120)
         assert ended
         assert alive(busy)
     finding = only(done.findings)

@@ -53,7 +53,7 @@ def slow(made: Server, turns: int) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join(60)
+        thread.join(120)
 
 
 class TestPace:
@@ -86,7 +86,7 @@ class TestPace:
                 naps.start()
 
         done = run(cached, progress=begun, **{**told, "batch": 20})
-        naps.join(30)
+        naps.join(120)
         assert done.metrics["keys_given_ttl"] == 2000
         assert done.metrics["backoffs"] >= 1
 
@@ -101,7 +101,7 @@ class TestPace:
                     wait_for(lambda: _refused(made))
 
             done = run(made, progress=begun, **declared(tmp_path, patience_s=60))
-            script.join(60)
+            script.join(120)
             assert done.metrics["keys_given_ttl"] == 500
             assert done.metrics["backoffs"] >= 1
 
@@ -344,7 +344,7 @@ class TestBrokenOff:
         thread.start()
         wait_for(lambda: "cmdstat_expire" in cached.client().info("commandstats"))
         cached.kill()
-        thread.join(60)
+        thread.join(120)
         (error,) = failed
         assert len(str(error).splitlines()) == 1
         assert error.partial

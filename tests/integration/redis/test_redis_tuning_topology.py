@@ -125,7 +125,7 @@ def watched(directory: Path, kind: str) -> Iterator[tuple[list[Server], Server, 
             watcher.do("SENTINEL", "SET", "mymaster", "down-after-milliseconds", 2000)
             sentinels.append(watcher)
         for watcher in sentinels:
-            wait_for(lambda w=watcher: _sees(w), 60)  # type: ignore[misc]
+            wait_for(lambda w=watcher: _sees(w))  # type: ignore[misc]
         yield sentinels, first, second
 
 
@@ -150,9 +150,9 @@ def test_a_sentinel_leads_to_its_servers(tmp_path: Path, kind: str, state: Path)
         assert not tuned(sentinels[2], state, parameters=WISH, sentinel_master="mymaster", **secret).changed
 
         sentinels[0].do("SENTINEL", "FAILOVER", "mymaster")
-        wait_for(lambda: _replication(second).get("role") == "master", 60)
-        wait_for(lambda: _replication(first).get("master_link_status") == "up", 60)
-        wait_for(lambda: _leads(sentinels[0], second), 60)
+        wait_for(lambda: _replication(second).get("role") == "master")
+        wait_for(lambda: _replication(first).get("master_link_status") == "up")
+        wait_for(lambda: _leads(sentinels[0], second))
         after = tuned(sentinels[0], state, parameters={"hz": 20}, **secret)
         assert order(after) == [first.port, second.port]
 

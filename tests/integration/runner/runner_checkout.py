@@ -48,7 +48,7 @@ def main():
                 line = {"done": step, "total": 3, "text": "step %d %s" % (step, p["say"])}
                 stream.write(json.dumps(line) + "\\n")
             time.sleep(0.15)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while p["until"] and not os.path.exists(p["until"]) and time.monotonic() < end:
         time.sleep(0.05)
     module.exit_json(
@@ -197,7 +197,7 @@ def with_word(word: str) -> list[int]:
     return [pid for pid in found if pid != os.getpid()]
 
 
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
     """Wait for a condition."""
     end = time.monotonic() + seconds
     while not condition():

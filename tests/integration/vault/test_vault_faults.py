@@ -109,7 +109,7 @@ def test_two_at_once_from_two_hosts(one: Vault) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     taken = one.catalog()
     assert not taken.problems
     assert [backup.where for backup in taken.backups] == [("local", "second")] * 2
@@ -202,7 +202,7 @@ def test_a_table_dropped_during_the_dump(tmp_path: Path, postgres: Server, datab
         watching = threading.Thread(target=drop_when_waited_for, args=(dsn, dropper))
         watching.start()
         result = backup(one.settings, trace=lambda step: again.append(step) if "again" in step else None)
-        watching.join(60)
+        watching.join(120)
     assert again, "the dump was not disturbed"
     assert {finding.status for finding in result.findings} == {Status.OK}
     (taken,) = one.catalog().backups

@@ -41,7 +41,7 @@ def test_at_the_end_of_its_time_a_tool_and_its_children_are_ended(tmp_path: Path
     with pytest.raises(commands.CommandError, match=r"did not end within 0\.5 s"):
         commands.run(["sh", "-c", script, "sh", tmp_path / "child"], timeout_s=0.5)
     child = int((tmp_path / "child").read_text())
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while Path(f"/proc/{child}/cmdline").exists() and b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes():
         assert time.monotonic() < deadline, "the child still runs"
         os.sched_yield()
@@ -50,8 +50,8 @@ def test_at_the_end_of_its_time_a_tool_and_its_children_are_ended(tmp_path: Path
 def test_a_daemon_that_holds_the_pipes_does_not_hold_us() -> None:
     started = time.monotonic()
     with pytest.raises(commands.CommandError, match="did not end within"):
-        commands.run(["sh", "-c", "setsid sleep 30 & sleep 300"], timeout_s=0.5)
-    assert time.monotonic() - started < 15
+        commands.run(["sh", "-c", "setsid sleep 100 & sleep 300"], timeout_s=0.5)
+    assert time.monotonic() - started < 60
 
 
 def test_nothing_of_the_callers_settings_is_inherited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ class TestFiles:
             thread.start()
             assert waited.wait(10)
             order.append("first")
-        thread.join(10)
+        thread.join(120)
         assert order == ["first", "second"]
 
     def test_patience_has_an_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +232,7 @@ class TestProcesses:
         deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('x', flush=True);"
         log = tmp_path / "log"
         identity = processes.spawn([sys.executable, "-c", deaf + "time.sleep(600)"], log=log)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not log.read_text():
             assert time.monotonic() < deadline
             time.sleep(0.01)

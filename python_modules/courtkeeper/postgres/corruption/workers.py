@@ -116,6 +116,7 @@ class Workers:
             purpose="postgres_integrity corruption",
             lock_timeout_s=self._lock_timeout_s,
             statement_timeout_s=max(self._budget_s, 1),
+            catalog_only=True,
         )
         connection.autocommit = True
         connection.execute("SET default_transaction_read_only = on")

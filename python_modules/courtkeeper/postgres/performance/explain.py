@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from courtkeeper.database import Connection
+from courtkeeper.database import Connection, with_usual_names
 from courtkeeper.postgres.performance import plan as plans
 from courtkeeper.postgres.performance.sql import statement
 from courtkeeper.postgres.performance.statements import Statement
@@ -64,7 +64,8 @@ def explain(connection: Connection, one: Statement, version: int, *, analyze: bo
 def _become(connection: Connection, role: str) -> None:
     """Plan with the rights of who runs the statement: planning may call functions of theirs."""
     connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
-    connection.execute(statement("search_path").encode(), {"role": role})
+    if not connection.execute(statement("search_path").encode(), {"role": role}).rowcount:
+        with_usual_names(connection)
 
 
 def _prepare(connection: Connection, query: str) -> None:

@@ -83,7 +83,9 @@ def named(plan: Sequence[Entry], names: Sequence[str], record: Record, connectio
 
 def _exists(connection: Connection, name: str) -> bool:
     with connection.transaction():
-        row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name]).fetchone()
+        row = connection.execute(
+            "SELECT to_regclass(%s) IS NOT NULL", [name if "." in name else f"public.{name}"]
+        ).fetchone()
     return bool(row and row[0])
 
 

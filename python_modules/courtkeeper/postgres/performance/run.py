@@ -73,6 +73,7 @@ def _connections(
             purpose=_PURPOSE,
             lock_timeout_s=told.lock_timeout_s,
             statement_timeout_s=told.statement_timeout_s,
+            catalog_only=True,
         )
 
     with opened() as worker, opened() as laboratory, opened() as reader:

@@ -76,6 +76,7 @@ def _connections(settings: DatabaseSettings, told: UpkeepSettings) -> Iterator[t
             purpose="postgres_upkeep",
             lock_timeout_s=told.lock_timeout_s,
             statement_timeout_s=_LOOK_S,
+            catalog_only=True,
         )
 
     with opened() as worker, opened() as reader:
@@ -165,7 +166,8 @@ class _Run:
     def _snapshot(self) -> None:
         """Copy the usage statistics where the last copy is old: before anything here adds to them.
 
-        Copies that are past their days go in every run; that is counted as little as a note for next time.
+        Copies and replaced actions that are past their days go in every run; that is counted as little as a
+        note for next time.
         """
         server = self.context.server
         interval = timedelta(hours=self.told.snapshot_interval_h)
@@ -174,7 +176,9 @@ class _Run:
             if not self.check_mode:
                 snapshots.take(self.worker, server)
         if not self.check_mode:
-            snapshots.forget(self.worker, timedelta(days=self.told.snapshot_keep_days))
+            keep = timedelta(days=self.told.snapshot_keep_days)
+            snapshots.forget(self.worker, keep)
+            self.state.forget(keep)
 
     def _acted(self, text: str) -> None:
         self.so_far.actions.append(text)

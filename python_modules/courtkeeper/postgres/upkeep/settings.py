@@ -51,7 +51,8 @@ class UpkeepSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `duties` (empty: all) are what is looked after, `thresholds` limits by check. `extensions` are updated,
     an index for each foreign key in `create_indexes` is built, and those of `drop_indexes` are dropped where
     another one repeats them: nothing of that untold. `repack` allows pg_repack. The usage statistics are
-    copied every `snapshot_interval_h` and kept for `snapshot_keep_days`.
+    copied every `snapshot_interval_h` and kept for `snapshot_keep_days`, as are actions that later ones
+    on the same object replaced.
     """
 
     window_s: float = 3600.0

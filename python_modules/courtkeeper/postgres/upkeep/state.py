@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
 import psycopg
 from psycopg import errors
@@ -30,6 +31,13 @@ SELECT action, sum(bytes) / sum(seconds)
          WHERE outcome = 'done' AND bytes > 0 AND seconds > 0) latest
  WHERE n <= 20
  GROUP BY action
+"""
+_FORGET = """
+DELETE FROM courtkeeper.upkeep_history h
+ WHERE at < now() - %s AND outcome <> 'begun'
+   AND EXISTS (SELECT FROM courtkeeper.upkeep_history later
+                WHERE later.action = h.action AND later.object = h.object AND later.outcome = 'done'
+                  AND later.id > h.id AND (h.outcome <> 'done' OR later.note = h.note))
 """
 
 
@@ -152,6 +160,14 @@ class State:
             [action, name, name, name],
         ).fetchone()
         return row is not None
+
+    def forget(self, keep: timedelta) -> int:
+        """Forget actions older than `keep` that a later one on the same object has replaced; return how many.
+
+        The last one done stays however old it is: its undo is the way back, and what was made here is known
+        by it.
+        """
+        return self._connection.execute(_FORGET, [keep]).rowcount
 
     def _installed(self) -> int | None:
         """Return the version of the schema that is there; None where there is none of ours.

@@ -62,7 +62,7 @@ def ca() -> Iterator[FakeAcmeRenewalInfo]:
     yield server
     server.shutdown()
     server.server_close()
-    thread.join(10)
+    thread.join(120)
 
 
 def ask(ca: FakeAcmeRenewalInfo) -> ari.Advice:

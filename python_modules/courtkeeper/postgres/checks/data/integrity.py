@@ -14,10 +14,12 @@ from courtkeeper.postgres.check import Check, Context, Limit, fetch
 
 
 class OwnFunction(msgspec.Struct, frozen=True):
-    """Whether the function is there and may be called."""
+    """Whether the function is there, may be called, and belongs to a superuser or to ourselves."""
 
     is_there: bool
     is_allowed: bool
+    is_trusted: bool
+    owner: str
 
 
 class Issue(msgspec.Struct, frozen=True):
@@ -69,6 +71,13 @@ class DataIntegrity(Check[OwnFunction]):
                 Status.SKIPPED,
                 f"the role {context.server.role} may not call verify_data_integrity()",
                 context.server.grant("EXECUTE ON FUNCTION public.verify_data_integrity()"),
+            )
+        if not own.is_trusted:
+            raise Unanswered(
+                Status.SKIPPED,
+                f"verify_data_integrity() belongs to the role {own.owner}, whose code would run with the "
+                f"rights of {context.server.role}",
+                f"check the group data as {own.owner}, or give the function to {context.server.role}",
             )
         return ask(
             context,

@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 from psycopg import errors
 
+from courtkeeper.database import with_usual_names
 from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.asking import Unanswered, bound, unanswered
 from courtkeeper.postgres.check import Check, Context
@@ -83,6 +84,7 @@ def offending(context: Context, rule: Rule) -> Offence:
     try:
         with context.connection.transaction(), context.connection.cursor("courtkeeper_rule") as cursor:
             bound(context, None)
+            with_usual_names(context.connection)
             cursor.execute(rule.sql.strip().rstrip(";").encode())
             names = [column.name for column in cursor.description or ()]
             rows = tuple(_shown(names, row) for row in cursor.fetchmany(rule.limit))

@@ -5,8 +5,8 @@ SELECT format('%I.%I', n.nspname, t.relname) AS table_name,
        f.columns AS column_names,
        format('%I.%I', pn.nspname, p.relname) AS parent_name,
        CASE WHEN t.relkind = 'p' THEN '' ELSE 'CONCURRENTLY ' END AS concurrently,
-       format('%I', left(c.conname, 58) || '_idx') AS new_index,
-       format('%I.%I', n.nspname, left(c.conname, 58) || '_idx') AS new_index_name
+       format('%I', new.name) AS new_index,
+       format('%I.%I', n.nspname, new.name) AS new_index_name
   FROM pg_constraint c
   JOIN pg_class t ON t.oid = c.conrelid
   JOIN pg_namespace n ON n.oid = t.relnamespace
@@ -18,6 +18,10 @@ SELECT format('%I.%I', n.nspname, t.relname) AS table_name,
           FROM unnest(c.conkey) WITH ORDINALITY AS k (attnum, place)
           JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
        ) f
+  -- Keys of two tables may bear one name, their indexes may not.
+  CROSS JOIN LATERAL (
+        SELECT left(c.conname, 50) || '_' || to_hex(hashtext(t.relname || ' ' || c.conname)) || '_idx' AS name
+       ) new
  WHERE c.contype = 'f'
    AND c.conparentid = 0
    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

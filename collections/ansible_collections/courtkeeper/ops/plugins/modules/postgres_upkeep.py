@@ -119,7 +119,7 @@ options:
     type: float
     default: 20.0
   snapshot_keep_days:
-    description: Days for which snapshots are kept.
+    description: Days for which snapshots are kept, and actions that later ones on the same object replaced.
     type: float
     default: 90.0
   progress_file:
