@@ -139,4 +139,7 @@ def former_states(
     from courtkeeper.vault.restore.former import former
 
     settings = settings_of(vault)
-    end(former(settings, source, remove=remove or [], check_mode=check), as_json=as_json, show_all=True)
+    result = former(settings, source, remove=remove or [], check_mode=check)
+    if as_json:
+        end(result, as_json=True)
+    vault_show.former(result)

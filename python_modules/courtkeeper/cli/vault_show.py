@@ -11,6 +11,7 @@ from courtkeeper.cli import common, findings
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from courtkeeper.findings import Result
     from courtkeeper.vault.catalog import Backup, Catalog
     from courtkeeper.vault.settings import VaultSettings
 
@@ -44,6 +45,20 @@ def drills(console: Console, proofs: Iterable[dict[str, Any]]) -> None:
     if rows:
         console.print()
         _table(console, "", ("Backup", "Proven", "Restored", "First write", "Lost"), rows)
+
+
+def former(result: Result) -> None:
+    """Print what lies beside, each name in one line, as it is to be copied."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    findings.line(console, result.msg)
+    for action in result.actions:
+        findings.line(console, f"  {action}")
+    for finding in result.findings:
+        console.print()
+        findings.line(console, finding.subject)
+        findings.line(console, f"    {finding.summary}")
 
 
 def _backup(backup: Backup, now: datetime, places_count: int) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ import msgspec
 
 from courtkeeper.vault import manifest as manifests
 from courtkeeper.vault import taken
-from courtkeeper.vault.destinations.base import Destination, DestinationError, Stored, content
+from courtkeeper.vault.destinations.base import Destination, DestinationError, MissingError, Stored, content
 from courtkeeper.vault.manifest import Manifest, ManifestError
 from courtkeeper.vault.settings import VaultSettings
 
@@ -138,8 +138,7 @@ def load(
     reached: list[str] = []
     for destination in destinations:
         try:
-            for prefix, objects in _listed(vault, source, destination).items():
-                looking.adopt(destination, prefix, objects)
+            looking.look(destination, _listed(vault, source, destination))
         except DestinationError as error:
             looking.problems.append(
                 Problem(destination=destination.name, kind="unreachable", prefix="", sentence=str(error))
@@ -191,7 +190,38 @@ class _Looking:
         self.problems: list[Problem] = []
         self._disputed: set[str] = set()
 
-    def adopt(self, destination: Destination, prefix: str, seen: _Seen) -> None:
+    def look(self, destination: Destination, listed: Mapping[str, _Seen]) -> None:
+        """Add what one destination has.
+
+        A manifest that cannot be read is the problem of that copy; two in a row are the destination's, and
+        raise DestinationError.
+        """
+        failed_before = False
+        for prefix, objects in listed.items():
+            try:
+                self._adopt(destination, prefix, objects)
+            except MissingError:
+                continue  # pruned since it was listed
+            except DestinationError as error:
+                if failed_before and error.why != "damaged":
+                    raise
+                failed_before = error.why != "damaged"
+                sentence = f"the manifest of {prefix} on {destination.name} cannot be read: {error}"
+                self.problems.append(
+                    Problem(
+                        destination=destination.name,
+                        kind="manifest",
+                        prefix=prefix,
+                        sentence=sentence,
+                        modified=objects.modified,
+                        size=objects.size,
+                        held=True,  # nobody knows
+                    )
+                )
+            else:
+                failed_before = False
+
+    def _adopt(self, destination: Destination, prefix: str, seen: _Seen) -> None:
         """Add one copy to what was found, or to the problems."""
 
         def problem(kind: Kind, sentence: str) -> None:

@@ -133,8 +133,8 @@ def test_a_wrong_place_is_named(one: Vault, wrong: dict[str, str]) -> None:
 
 
 def test_a_slow_link_is_left_behind_and_served_afterwards(one: Vault, proxy: Proxy) -> None:
-    (one.home / "data" / "file").write_bytes(os.urandom(4 * SIZE))
-    slow = proxy.fault("slow", part(2), 1, rate=2e6)
+    (one.home / "data" / "file").write_bytes(os.urandom(6 * SIZE))
+    slow = proxy.fault("slow", part(2), 1, rate=4e5)
     one.told["pace"] = {"patience_s": 0.5}
     one.told["destinations"][1]["timeout_s"] = 30
     assert statuses(backup(one.settings)) == {DONE, LATE}

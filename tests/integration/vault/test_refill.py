@@ -246,7 +246,7 @@ def test_what_there_is_no_time_for_waits(one: Vault) -> None:
 
 
 def test_a_bucket_gets_what_it_missed_and_gives_it_back(one: Vault, s3: S3) -> None:
-    (one.home / "data/file").write_bytes(os.urandom(11 << 20))
+    (one.home / "data/file").write_bytes(os.urandom(6 << 20))
     one.told["destinations"][1] = s3.destination("offsite", bucket="not-there-yet", part_mb=5)
     result = ago(one, 1)
     assert [each.subject for each in result.findings if each.status is Status.CRIT] == ["offsite/config"]
