@@ -149,11 +149,11 @@ SourceSettings = PostgresSource | RedisSource | FilesSource
 class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How hard a backup works.
 
-    `level` is zstd's, `threads` compress (0: the CPUs, at most 4, as each takes memory), `rate_mb_s` bounds
-    what is read from a source (0: no bound). A destination that keeps the others waiting for `patience_s` in
-    all is left behind and gets its copy afterwards from a good one. `attempts` at that, and at a dump that
-    was disturbed by a change of the schema. For `refill_minutes` (0: not at all) after each backup, backups
-    are copied to destinations that missed them.
+    `level` is zstd's, `threads` compress (0: one fewer than there are CPUs, at most 4, as each takes memory),
+    `rate_mb_s` bounds what is read from a source (0: no bound). A destination that keeps the others waiting
+    for `patience_s` in all is left behind and gets its copy afterwards from a good one. `attempts` at that,
+    and at a dump that was disturbed by a change of the schema. For `refill_minutes` (0: not at all) after
+    each backup, backups are copied to destinations that missed them.
     """
 
     level: int = 3
