@@ -72,6 +72,7 @@ def test_without_a_fault_both_have_it(one: Vault) -> None:
         ("cut", part(2), 1),
         ("truncate", part(1), 1),
         ("truncate", part(2), 1),
+        ("corrupt", part(1), 1),
         ("lose", part(2), 1),
         ("lose", manifest, 1),
         ("truncate", manifest, 1),
@@ -97,9 +98,11 @@ def test_what_stays_is_named_and_hides_no_other(one: Vault, proxy: Proxy) -> Non
         ("403", puts),
         ("cut", part(2)),
         ("truncate", part(1)),
+        ("corrupt", part(2)),
         ("lose", part(2)),
         ("lose", manifest),
         ("truncate", manifest),
+        ("corrupt", manifest),
         ("403", manifest),
     ]:
         case = f"{what} {matches.__name__}"

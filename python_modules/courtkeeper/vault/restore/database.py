@@ -126,7 +126,7 @@ def differences(connection: Connection, part: Part, only: Sequence[str] = ()) ->
     chosen = [(table.schema, table.name) for table in expected] if only else None
     connection.autocommit = False
     try:
-        found = tables.measured(connection, chosen)
+        found = tables.measured(connection, chosen, expected)
         connection.rollback()
     finally:
         connection.autocommit = True

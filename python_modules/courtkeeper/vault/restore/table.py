@@ -267,7 +267,7 @@ def _copied(source: Connection, live: Connection, table: Table, columns: Sequenc
 
 
 def _require_good(work: Work, live: Connection, table: Table, columns: Sequence[str]) -> None:
-    (found,) = tables.measured(live, [(table.schema, table.name)])
+    (found,) = tables.measured(live, [(table.schema, table.name)], [table])
     wrong = tables.compared([table], [found])
     name = sql.Identifier(table.schema, table.name).as_string(None)
     row = live.execute(
