@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,11 +27,17 @@ class _Verb(NamedTuple):
 
 _VERBS = {
     "run": _Verb("courtkeeper.cli.run", "Run a job on a system, and report what it found and did."),
-    "serve": _Verb("courtkeeper.cli.serve", "Run the calendar of a system by itself."),
+    "serve": _Verb("courtkeeper.cli.serve", "Run the calendar of a system by itself, and show it."),
+    "token": _Verb("courtkeeper.cli.token", "Let somebody into the dashboard."),
     "history": _Verb("courtkeeper.cli.history", "Show what ran, and one run closely."),
     "findings": _Verb("courtkeeper.cli.open_findings", "Show what is wrong, and since when."),
     "approve": _Verb("courtkeeper.cli.approve", "Let a job begin that waits for a person."),
     "cancel": _Verb("courtkeeper.cli.cancel", "End a run, or a job's slot that waits."),
+    "kpi": _Verb("courtkeeper.cli.kpi", "Show how well a system is kept, in numbers from evidence."),
+    "notify": _Verb("courtkeeper.cli.notify", "List, test and serve the channels that tell people."),
+    "report": _Verb("courtkeeper.cli.report", "Write a run's report again, and say where it is."),
+    "undo": _Verb("courtkeeper.cli.undo", "Show how to take back what a run did."),
+    "doctor": _Verb("courtkeeper.cli.doctor", "Check the installation, and say what to mend."),
     "check": _Verb("courtkeeper.cli.check", "Check a server of yours, without an inventory."),
     "calendar": _Verb("courtkeeper.cli.calendar", "Show, check and export what runs when on a system."),
     "vault": _Verb("courtkeeper.cli.vault", "List, verify, drill, restore, hold and prune backups."),
@@ -61,7 +68,6 @@ def _build(arguments: list[str]) -> typer.Typer:
     app = typer.Typer(
         help="Maintenance that runs itself and proves what it did.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # plain help: as readable, and a fifth of a second sooner
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -73,7 +79,8 @@ def _build(arguments: list[str]) -> typer.Typer:
     ) -> None:
         """Hold the options that belong to no verb; --version alone is answered before this."""
 
-    wanted = next((word for word in arguments if not word.startswith("-")), "")
+    words = arguments or _words_to_complete()
+    wanted = next((word for word in words if not word.startswith("-")), "")
     for name, verb in _VERBS.items():
         if find_spec(verb.module) is None:
             continue
@@ -82,6 +89,12 @@ def _build(arguments: list[str]) -> typer.Typer:
         else:
             app.command(name, help=verb.help)(_placeholder)
     return app
+
+
+def _words_to_complete() -> list[str]:
+    """Return what stands on the line that a shell wants completed, as typer hears it from bash, zsh, fish."""
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    return line.split()[1:] if "_COURTKEEPER_COMPLETE" in os.environ else []
 
 
 def _mount(app: typer.Typer, name: str, verb: _Verb) -> None:

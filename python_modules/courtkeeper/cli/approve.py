@@ -8,13 +8,23 @@ from typing import Annotated
 
 import typer
 
-from courtkeeper.cli import common, stores
+from courtkeeper.cli import common, completion, stores
 from courtkeeper.findings import ConfigurationError
 
 
 def command(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="A job of the system's calendar.")],
-    inventory: Annotated[str, typer.Option("-i", "--inventory", help="The system: a directory.")],
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB", help="A job of the system's calendar.", autocompletion=completion.calendar_jobs
+        ),
+    ],
+    inventory: Annotated[
+        str,
+        typer.Option(
+            "-i", "--inventory", help="The system: a directory.", autocompletion=completion.inventories
+        ),
+    ],
     at: Annotated[
         str | None,
         typer.Option("--at", help="Which slot, as 2026-03-02T01:00Z; else the one that waits, or the next."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from courtkeeper.cli import common
+from courtkeeper.cli import common, completion
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from courtkeeper.calendar.load import Loaded
 
 InventoryOption = Annotated[
-    str, typer.Option("-i", "--inventory", help="The system: a directory, as inventory/embedded.")
+    str,
+    typer.Option(
+        "-i",
+        "--inventory",
+        help="The system: a directory, as inventory/embedded.",
+        autocompletion=completion.inventories,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result and nothing else.")]
 RootOption = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from courtkeeper.cli import common, stores
+from courtkeeper.cli import common, completion, stores
 from courtkeeper.findings import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ def command(
     what: Annotated[
         str, typer.Argument(metavar="RUN|JOB", help="A run (its id, or its end), or a job's name.")
     ],
-    inventory: Annotated[str | None, typer.Option("-i", "--inventory", help="Only of this system.")] = None,
+    inventory: Annotated[
+        str | None,
+        typer.Option("-i", "--inventory", help="Only of this system.", autocompletion=completion.inventories),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     root: Annotated[
         str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")

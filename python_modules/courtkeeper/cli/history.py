@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from courtkeeper.cli import common, stores
+from courtkeeper.cli import common, completion, stores
 from courtkeeper.findings import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,11 +24,18 @@ def command(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="RUN", help="One run: its id, or how that begins or ends, or a job: its last."
+            metavar="RUN",
+            help="One run: its id, or how that begins or ends, or a job: its last.",
+            autocompletion=completion.runs,
         ),
     ] = None,
-    inventory: Annotated[str | None, typer.Option("-i", "--inventory", help="Only of this system.")] = None,
-    job: Annotated[str | None, typer.Option("--job", help="Only of this job.")] = None,
+    inventory: Annotated[
+        str | None,
+        typer.Option("-i", "--inventory", help="Only of this system.", autocompletion=completion.inventories),
+    ] = None,
+    job: Annotated[
+        str | None, typer.Option("--job", help="Only of this job.", autocompletion=completion.jobs)
+    ] = None,
     status: Annotated[str | None, typer.Option("--status", help="Only these: ok, failed, running …")] = None,
     limit: Annotated[int, typer.Option("--limit", help="How many.")] = 20,
     after: Annotated[str, typer.Option("--after", help="Go on after a page: its `next`.")] = "",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from courtkeeper.cli import common, stores
+from courtkeeper.cli import common, completion, stores
 from courtkeeper.findings import ConfigurationError, Status
 
 if TYPE_CHECKING:
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 def command(
     everything: Annotated[bool, typer.Option("--all", help="Also what is right again.")] = False,
-    inventory: Annotated[str | None, typer.Option("-i", "--inventory", help="Only of this system.")] = None,
-    job: Annotated[str | None, typer.Option("--job", help="Only of this job.")] = None,
+    inventory: Annotated[
+        str | None,
+        typer.Option("-i", "--inventory", help="Only of this system.", autocompletion=completion.inventories),
+    ] = None,
+    job: Annotated[
+        str | None, typer.Option("--job", help="Only of this job.", autocompletion=completion.jobs)
+    ] = None,
     finding: Annotated[
         str | None, typer.Option("--id", help="Only of this id, as disk.space; with --all.")
     ] = None,

@@ -12,17 +12,28 @@ from typing import Annotated, Any
 
 import typer
 
-from courtkeeper.cli import common, planned, recorded
+from courtkeeper.cli import common, completion, planned, recorded
 from courtkeeper.runner.options import RunOptions, parse_extra_vars
 from courtkeeper.runner.processes import Cancellation
 
 
 def command(
     job: Annotated[
-        str, typer.Argument(metavar="JOB", help="A job of the system's calendar, or the name of a playbook.")
+        str,
+        typer.Argument(
+            metavar="JOB",
+            help="A job of the system's calendar, or the name of a playbook.",
+            autocompletion=completion.jobs,
+        ),
     ],
     inventory: Annotated[
-        str, typer.Option("-i", "--inventory", help="The system: a directory, as inventory/embedded.")
+        str,
+        typer.Option(
+            "-i",
+            "--inventory",
+            help="The system: a directory, as inventory/embedded.",
+            autocompletion=completion.inventories,
+        ),
     ],
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what would be done.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Record what changes, before and after.")] = False,

@@ -1,4 +1,4 @@
-"""`courtkeeper serve -i INVENTORY`: run a system's calendar by itself."""
+"""`courtkeeper serve -i INVENTORY`: run a system's calendar by itself, and show the dashboard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from courtkeeper.cli import common, stores
+from courtkeeper.cli import common, completion, stores, web_options
+from courtkeeper.findings import ConfigurationError
 
 if TYPE_CHECKING:
     from courtkeeper.calendar.load import Loaded
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
 
 def command(
     inventory: Annotated[
-        str, typer.Option("-i", "--inventory", help="The system: a directory, as inventory/embedded.")
+        str,
+        typer.Option(
+            "-i",
+            "--inventory",
+            help="The system: a directory, as inventory/embedded.",
+            autocompletion=completion.inventories,
+        ),
     ],
     workers: Annotated[int, typer.Option("--workers", min=1, max=100, help="How many runs at once.")] = 4,
     every: Annotated[
@@ -39,6 +46,17 @@ def command(
             "--preview", min=0, max=24 * 400, help="Only say what would run so long.", metavar="HOURS"
         ),
     ] = None,
+    web_only: web_options.WebOnly = False,
+    no_web: web_options.NoWeb = False,
+    listen: web_options.Listen = "127.0.0.1",
+    port: web_options.Port = web_options.PORT,
+    token_file: web_options.TokenFile = None,
+    identity_header: web_options.IdentityHeader = "",
+    trusted_proxy: web_options.TrustedProxy = None,
+    operator: web_options.Operator = None,
+    name: web_options.Name = None,
+    certificate: web_options.Certificate = None,
+    key: web_options.Key = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: one object a line, or the preview.")
     ] = False,
@@ -46,7 +64,10 @@ def command(
         str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
     ] = None,
 ) -> None:
-    """Run what the system's calendar says, until SIGTERM or SIGINT; a second one ends the runs at once."""
+    """Run what the system's calendar says, until SIGTERM or SIGINT; a second one ends the runs at once.
+
+    The dashboard is served beside it, on this machine alone unless --listen says otherwise.
+    """
     from courtkeeper.runner.options import find_inventory
 
     checkout = common.checkout(root)
@@ -54,10 +75,25 @@ def command(
     if preview is not None:
         _preview(checkout, directory, timedelta(hours=preview), as_json=as_json)
         return
+    if web_only and no_web:
+        raise ConfigurationError("--web-only and --no-web leave nothing to serve: give one of them, or none.")
     say = _say_json if as_json else _say
+    given = web_options.Given(
+        host=listen, port=port, token_file=token_file, identity_header=identity_header,
+        trusted_proxies=tuple(trusted_proxy or ()), operators=frozenset(operator or ()),
+        names=tuple(name or ()), certificate=certificate, key=key,
+    )  # fmt: skip
+    dashboard = None if no_web else web_options.prepared(given)
     from courtkeeper.scheduler import service
 
-    with _stopped_by_signals() as (stop, at_once), stores.opened(checkout) as store:
+    with (
+        _stopped_by_signals() as (stop, at_once),
+        stores.opened(checkout) as store,
+        dashboard(checkout, directory, store, say) if dashboard else contextlib.nullcontext(),
+    ):
+        if web_only:
+            stop.wait()
+            return
         service.serve(
             checkout, directory, store,
             workers=workers, every_s=every, drain_s=drain, say=say, stop=stop, at_once=at_once,

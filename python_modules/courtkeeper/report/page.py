@@ -6,15 +6,13 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from courtkeeper import __version__
 from courtkeeper.findings import CourtkeeperError, Status
 from courtkeeper.report import games, statements, text, timing, verdict
+from courtkeeper.report.environment import environment
 from courtkeeper.report.verdict import Trouble, Verdict
 from courtkeeper.runner.record import HostFinding, RunRecord, RunStatus
 
@@ -140,7 +138,7 @@ class Page:
 def render(record: RunRecord, *, zone: str = LEAGUE_ZONE) -> str:
     """Return the report of a run as one HTML page; `zone` is the time zone shown beside UTC."""
     page = build(record, zone=zone)
-    return _environment().get_template("report.html.j2").render(page=page)
+    return environment().get_template("report.html.j2").render(page=page)
 
 
 def write_report(record: RunRecord, run_dir: Path) -> Path:
@@ -193,21 +191,6 @@ def build(record: RunRecord, *, zone: str = LEAGUE_ZONE) -> Page:
         exit_code=_exit_code(record),
         no_change=_no_change(record),
     )
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("courtkeeper.report"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        finalize=text.shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["breakable"] = text.breakable
-    return environment
 
 
 def _games(record: RunRecord) -> games.GamesView | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -57,14 +57,29 @@ def of_job(store: Store, system: str, job: str) -> Forecast | None:
     return forecast(store.queries.durations(system, job, last=LAST))
 
 
-def preview(store: Store, system: str, loaded: Loaded, start: datetime, end: datetime) -> list[Preview]:
-    """Return what would run from `start` to before `end`, in order; nothing is done."""
-    known = {job.name: of_job(store, system, job.name) for job in loaded.jobs}
+def of_system(store: Store, system: str, loaded: Loaded) -> dict[str, Forecast | None]:
+    """Return the forecasts of a system's jobs."""
+    return {job.name: of_job(store, system, job.name) for job in loaded.jobs}
+
+
+def preview(
+    store: Store,
+    system: str,
+    loaded: Loaded,
+    start: datetime,
+    end: datetime,
+    forecasts: Mapping[str, Forecast | None] | None = None,
+) -> list[Preview]:
+    """Return what would run from `start` to before `end`, in order; nothing is done.
+
+    `forecasts`: those of the system's jobs, where the caller has them.
+    """
+    known = forecasts if forecasts is not None else of_system(store, system, loaded)
     found: list[Preview] = []
     busy: dict[str, list[tuple[datetime, str]]] = {}
     for slot in plan.slots(loaded, start, end):
         job, begins = slot.job, slot.scheduled_for
-        expected = known[job.name]
+        expected = known.get(job.name)
         ends = begins + timedelta(seconds=expected.expected_s if expected else 0)
         holders = [name for key in job.locks for until, name in busy.get(key, []) if until > begins]
         for key in job.locks:

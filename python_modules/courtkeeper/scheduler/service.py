@@ -10,6 +10,9 @@ from pathlib import Path
 
 from courtkeeper.calendar.load import PATH, Loaded, load
 from courtkeeper.findings import CourtkeeperError
+from courtkeeper.kpi.probes import Prober
+from courtkeeper.kpi.probes import load as load_probes
+from courtkeeper.notify.service import Notifier, setup
 from courtkeeper.scheduler.executor import DriverExecutor, utc_now
 from courtkeeper.scheduler.loop import Scheduler, Settings
 from courtkeeper.store.retention import Keep
@@ -90,16 +93,46 @@ def serve(
     drain_s: float = 0.0,
     keep: Keep | None = None,
 ) -> None:
-    """Run a system's calendar until `stop` is set, and tidy the store once a day."""
+    """Run a system's calendar until `stop` is set, tell people, probe what it serves, and tidy once a day."""
     loop = scheduler(root, inventory, store, say=say, workers=workers, drain_s=drain_s)
-    tidy = threading.Thread(
-        target=_tidy, args=(store, root, keep or Keep(), stop, say), name="courtkeeper-tidy", daemon=True
-    )
-    tidy.start()
+    others = {
+        "tidy": lambda: _tidy(store, root, keep or Keep(), stop, say),
+        "notify": lambda: _notifier(root, inventory, store, say).serve(stop),
+        "probe": lambda: _prober(root, inventory, store, say).serve(stop),
+    }
+    threads = [
+        threading.Thread(target=work, name=f"courtkeeper-{name}", daemon=True)
+        for name, work in others.items()
+    ]
+    for thread in threads:
+        thread.start()
     say(f"Running the calendar of {inventory.name}.")
     loop.serve(stop, every_s=every_s, at_once=at_once)
-    tidy.join(60)
+    for thread in threads:
+        thread.join(60)
     say("Stopped.")
+
+
+def _notifier(root: Path, inventory: Path, store: Store, say: Callable[[str], None]) -> Notifier:
+    return Notifier(
+        inventory.name,
+        store=store,
+        read=lambda: setup(root, inventory),
+        calendar=CalendarFile(inventory, root),
+        clock=utc_now,
+        say=say,
+    )
+
+
+def _prober(root: Path, inventory: Path, store: Store, say: Callable[[str], None]) -> Prober:
+    return Prober(
+        inventory.name,
+        root,
+        database=store.database,
+        read=lambda: load_probes(inventory, root),
+        clock=utc_now,
+        say=say,
+    )
 
 
 def _tidy(store: Store, root: Path, keep: Keep, stop: threading.Event, say: Callable[[str], None]) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Table, delete, func, select
 
 from courtkeeper.runner.store import runs_dir
 from courtkeeper.store.connection import Database
+from courtkeeper.store.notice_tables import noticed, outbox, probes
 from courtkeeper.store.recording import run_began
 from courtkeeper.store.spans import drop_empty_keys
 from courtkeeper.store.tables import (
@@ -74,6 +75,9 @@ class Retention:
         self._older(holds, holds.c.released_at, now - limits.audit)
         self._older(approvals, approvals.c.scheduled_for, now - limits.audit)
         self._older(audit, audit.c.at, now - limits.audit)
+        self._older(outbox, outbox.c.ended_at, now - limits.details)
+        self._older(noticed, noticed.c.at, now - limits.details)
+        self._older(probes, probes.c.hour, now - limits.runs)
         with self._database.write() as connection:
             drop_empty_keys(connection, 10 * _BATCH)
         directories = _remove_directories(root, now - limits.details) if root else 0

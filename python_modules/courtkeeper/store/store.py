@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from courtkeeper.store.connection import Database, locate
+from courtkeeper.store.overview import Overview
 from courtkeeper.store.owners import Owners
 from courtkeeper.store.people import People
 from courtkeeper.store.queries import Queries
@@ -24,6 +25,7 @@ class Store:
         self.database = database
         self.recording = Recording(database)
         self.queries = Queries(database)
+        self.overview = Overview(database)
         self.slots = Slots(database)
         self.owners = Owners(database)
         self.people = People(database)

@@ -45,7 +45,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 # SQLite numbers rows by itself only where the key is called INTEGER.
-_ID = BigInteger().with_variant(Integer, "sqlite")
+ID = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
 
@@ -61,7 +61,7 @@ def _count(name: str) -> Column[int]:
 runs = Table(
     "runs",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("run_id", Text, nullable=False, unique=True),
     Column("system", Text, nullable=False),  # the inventory, as the record names it
     Column("job", Text, nullable=False),
@@ -94,6 +94,7 @@ runs = Table(
     Index("runs_latest", "started_at", "id"),
     Index("runs_of_system", "system", "started_at", "id"),
     Index("runs_of_job", "job", "started_at", "id"),
+    Index("runs_of_system_job", "system", "job", "started_at", "id"),
     Index("runs_of_status", "status", "started_at", "id"),
 )
 
@@ -124,7 +125,7 @@ output = Table(
 finding_keys = Table(
     "finding_keys",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("digest", LargeBinary, nullable=False, unique=True),  # of the five below: subjects may be long
     Column("system", Text, nullable=False),
     Column("job", Text, nullable=False),
@@ -150,7 +151,7 @@ observations = Table(
 spans = Table(
     "spans",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("key", BigInteger, nullable=False),
     Column("system", Text, nullable=False),
     Column("job", Text, nullable=False),
@@ -189,7 +190,7 @@ Index("spans_open_of_job", spans.c.system, spans.c.job, sqlite_where=_open, post
 actions = Table(
     "actions",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("run", BigInteger, nullable=False),
     Column("seq", Integer, nullable=False),
     _text("host"),
@@ -215,7 +216,7 @@ metrics = Table(
 slots = Table(
     "slots",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("system", Text, nullable=False),
     Column("job", Text, nullable=False),
     Column("scheduled_for", Moment, nullable=False),
@@ -233,11 +234,20 @@ slots = Table(
     UniqueConstraint("system", "job", "scheduled_for"),
     Index("slots_range", "system", "scheduled_for", "job"),
     Index("slots_of_state", "state", "scheduled_for", "id"),
+    # All that a month's page counts, so that it reads no row.
+    Index("slots_by_day", "scheduled_for", "system", "job", "state"),
 )
 Index(
     "slots_unfinished",
     slots.c.system,
     slots.c.not_before,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
+Index(
+    "slots_open",
+    slots.c.scheduled_for,
+    slots.c.id,
     sqlite_where=text("finished_at IS NULL"),
     postgresql_where=text("finished_at IS NULL"),
 )
@@ -293,7 +303,7 @@ approvals = Table(
 holds = Table(
     "holds",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("system", Text, nullable=False),
     _text("job"),  # empty: every job
     _text("reason"),
@@ -308,7 +318,7 @@ holds = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("at", Moment, nullable=False),
     Column("who", Text, nullable=False),
     Column("what", Text, nullable=False),  # approve, hold, release, cancel, run, undo, login

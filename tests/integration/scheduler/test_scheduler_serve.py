@@ -67,7 +67,7 @@ def serve(root: Path) -> Iterator[Serve]:
     started: list[subprocess.Popen[str]] = []
 
     def start() -> subprocess.Popen[str]:
-        argv, how = command(root, "serve", "-i", "x", "--every", "0.1", "--json")
+        argv, how = command(root, "serve", "-i", "x", "--every", "0.1", "--no-web", "--json")
         log = (root / "serve.log").open("a")
         started.append(subprocess.Popen(argv, stdout=log, stderr=log, **how))
         return started[-1]

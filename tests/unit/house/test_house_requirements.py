@@ -14,12 +14,17 @@ import pytest
 # What a part may use beyond the base dependencies. A part not named here runs on a bare host.
 EXTRAS = {
     "calendar": ["driver"],
+    "doctor": ["driver"],
     "export": ["driver"],
+    "kpi": ["driver"],
+    "notify": ["driver", "notify"],
     "platform": ["embedded"],
     "report": ["driver"],
     "runner": ["driver"],
+    "scheduler": ["driver"],
     "store": ["driver"],
     "vault": ["s3"],
+    "web": ["driver", "web"],
     "wheelhouse": ["driver"],
 }
 

@@ -92,10 +92,12 @@ def renew(
             failed = CourtkeeperError(f"{error.filename or directory}: {error.strerror}.")
             failed.partial = result
             raise failed from None
-    result.findings += watch.findings(settings, now=now, roots=roots)
+    watched = watch.looks(settings, now=now, roots=roots)
+    result.findings += [finding for each in watched for finding in each.findings]
+    ends = [one.chain[0].not_after for one in looks if one.chain] + [each.not_after for each in watched]
     result.metrics |= {
         "certificates": len(looks), "issued": issued, "deployed": deployed, "watched": len(settings.watch),
-        "duration_s": round(time.monotonic() - started, 3),
+        "duration_s": round(time.monotonic() - started, 3), **watch.days_to_expiry(ends, now),
     }  # fmt: skip
     result.msg = (
         f"{len(looks)} certificates: {issued} {SENTENCES[check]} issued, "

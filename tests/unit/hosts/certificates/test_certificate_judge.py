@@ -163,7 +163,9 @@ def test_files_and_endpoints_are_watched_and_what_cannot_be_seen_is_not_ok(tmp_p
                 {"file": str(tmp_path / "missing")},
             ]
         }
-        found = watch.findings(settings_from(request), now=NOW, roots=ROOTS)
+        found = [
+            one for each in watch.looks(settings_from(request), now=NOW, roots=ROOTS) for one in each.findings
+        ]
     assert [(one.id, one.status.value) for one in found] == [
         ("certificate.expiry", "ok"),
         ("certificate.expiry", "ok"), ("certificate.name", "crit"),
@@ -175,7 +177,9 @@ def test_files_and_endpoints_are_watched_and_what_cannot_be_seen_is_not_ok(tmp_p
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pem")
-    (found,) = watch.look(Watched(file=str(tmp_path / "pipe.pem")), now=NOW, limits=Limits(), roots=None)
+    (found,) = watch.look(
+        Watched(file=str(tmp_path / "pipe.pem")), now=NOW, limits=Limits(), roots=None
+    ).findings
     assert found.status is Status.UNKNOWN
     assert "is no regular file" in found.summary
 
@@ -188,4 +192,11 @@ def test_the_served_chain_without_an_intermediate_is_found(tmp_path: Path) -> No
         found = watch.look(
             Watched(host="127.0.0.1", port=port, name="www.ck.test"), now=NOW, limits=Limits(), roots=ROOTS
         )
-    assert [one.id for one in found] == ["certificate.expiry", "certificate.chain"]
+    assert found.not_after is not None
+    assert [one.id for one in found.findings] == ["certificate.expiry", "certificate.chain"]
+
+
+def test_the_first_to_expire_is_told_in_days() -> None:
+    ends = [NOW + timedelta(days=30), None, NOW + timedelta(hours=36)]
+    assert watch.days_to_expiry(ends, NOW) == {"days_to_expiry": 1.5}
+    assert watch.days_to_expiry([None], NOW) == {}

@@ -189,6 +189,7 @@ def upgrade() -> None:
     )
     op.create_index("runs_latest", "runs", ["started_at", "id"], unique=False)
     op.create_index("runs_of_job", "runs", ["job", "started_at", "id"], unique=False)
+    op.create_index("runs_of_system_job", "runs", ["system", "job", "started_at", "id"], unique=False)
     op.create_index("runs_of_status", "runs", ["status", "started_at", "id"], unique=False)
     op.create_index("runs_of_system", "runs", ["system", "started_at", "id"], unique=False)
     op.create_table(
@@ -212,8 +213,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("system", "job", "scheduled_for"),
     )
     op.create_index("slots_of_run", "slots", ["run_id"], unique=False)
+    op.create_index("slots_by_day", "slots", ["scheduled_for", "system", "job", "state"], unique=False)
     op.create_index("slots_of_state", "slots", ["state", "scheduled_for", "id"], unique=False)
     op.create_index("slots_range", "slots", ["system", "scheduled_for", "job"], unique=False)
+    op.create_index(
+        "slots_open",
+        "slots",
+        ["scheduled_for", "id"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
     op.create_index(
         "slots_unfinished",
         "slots",
