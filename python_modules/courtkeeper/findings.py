@@ -6,7 +6,7 @@ the report and the notifications read nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -86,6 +86,19 @@ class ConfigurationError(CourtkeeperError):
 def worst(findings: Iterable[Finding]) -> Status:
     """Return the most severe status among `findings`; `ok` when there are none."""
     return max((f.status for f in findings), key=lambda status: status.severity, default=Status.OK)
+
+
+def merged(results: Sequence[Result]) -> Result:
+    """Return one result of several: durations and other numbers of one name are added up."""
+    whole = Result(msg=" ".join(result.msg for result in results if result.msg))
+    for result in results:
+        whole.changed |= result.changed
+        whole.actions += result.actions
+        whole.details |= result.details
+        for name, value in result.metrics.items():
+            whole.metrics[name] = round(whole.metrics.get(name, 0) + value, 3)
+    whole.findings = by_severity(finding for result in results for finding in result.findings)
+    return whole
 
 
 def counted(findings: Iterable[Finding]) -> str:

@@ -39,6 +39,7 @@ RENAMED = (
     "UPDATE metrics SET name = 'days_to_expiry' WHERE run % 25 = 10",
     "UPDATE runs SET playbook = 'os_patching' WHERE job = 'job_15'",
     "UPDATE runs SET slot = id",
+    "ANALYZE",
 )
 
 

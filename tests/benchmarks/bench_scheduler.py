@@ -16,14 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from limits import hold
-
 from courtkeeper.store import open_store
 from support.scheduling import Bench
 
 DAYS = 365
 EVERY = timedelta(hours=1)
-LIMIT_S = 0.050
+LIMIT_MS = 50.0
 GROWTH_MB = 8.0
 
 
@@ -60,6 +58,7 @@ def resident_mb() -> float:
 def main() -> None:
     """Measure and print."""
     times: list[float] = []
+    processor: list[float] = []
     memory: list[float] = []
     with tempfile.TemporaryDirectory() as directory, open_store(Path(directory)) as store:
         bench = Bench(store, Path(directory), *jobs(), lease=timedelta(days=1))
@@ -67,23 +66,26 @@ def main() -> None:
         for number in range(ticks):
             bench.now += EVERY
             bench.monotonic += EVERY.total_seconds()
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             bench.scheduler.tick()
             times.append(time.perf_counter() - began)
+            processor.append(time.process_time() - used)
             bench.executor.started.clear()
             if number % (ticks // 12) == ticks // 12 - 1:
                 memory.append(resident_mb())
         slots = len(store.slots.between(bench.now - timedelta(days=DAYS), bench.now, limit=10**6))
         assert not bench.said, bench.said
-    cut = statistics.quantiles(times, n=1000)
+    wall, cpu = (statistics.quantiles(each, n=1000)[998] * 1000 for each in (times, processor))
     growth = memory[-1] - memory[1]
     sys.stdout.write(
-        f"{ticks} ticks, {slots} slots: median {statistics.median(times) * 1000:.2f} ms, "
-        f"p95 {cut[949] * 1000:.1f} ms, p99.9 {cut[998] * 1000:.1f} ms; "
+        f"{ticks} ticks, {slots} slots: median {statistics.median(times) * 1000:.2f} ms, p99.9 {wall:.1f} ms "
+        f"({cpu:.1f} ms of processor time); "
         f"memory {memory[1]:.0f} MB after two months, {growth:+.1f} MB after twelve\n"
     )
-    hold("a tick (p99.9) times 1000", cut[998] * 1000, LIMIT_S * 1000)
-    hold("ten months, in MB", growth, GROWTH_MB)
+    if wall > LIMIT_MS:
+        raise SystemExit(f"MISSED: a tick took {wall:.1f} ms, the limit is {LIMIT_MS:g} ms")
+    if growth > GROWTH_MB:
+        raise SystemExit(f"MISSED: memory grew by {growth:.1f} MB, the limit is {GROWTH_MB:g} MB")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,15 @@ def fill(dsn: str) -> None:
         connection.execute("ALTER TABLE sample ADD PRIMARY KEY (n)")
         connection.execute("CREATE INDEX sample_text ON sample (text)")
         connection.execute("CREATE VIEW even AS SELECT * FROM sample WHERE n % 2 = 0")
+        # An enum's own hash, and a regclass, are of numbers in the catalog, which are others after a restore.
+        connection.execute("CREATE TYPE side AS ENUM ('home', 'away')")
+        connection.execute(
+            "CREATE TABLE kinds AS SELECT n, CASE WHEN n % 3 = 0 THEN NULL WHEN n % 2 = 0 THEN 'home'::side "
+            "ELSE 'away' END AS side, ARRAY['away'::side] AS sides, 'sample'::regclass AS about, "
+            "'a'::varchar(9) AS short, n > 7 AS won, '\\x00ff'::bytea AS raw, now()::date AS day, "
+            "n::oid AS number, daterange(now()::date, NULL) AS days "
+            "FROM generate_series(1, 50) n"
+        )
         connection.execute("CREATE TABLE unhashable (value json, place point)")
         connection.execute("""INSERT INTO unhashable VALUES ('{"a": 1}', '(1,2)')""")
         connection.execute(

@@ -18,8 +18,9 @@ from courtkeeper.platform.ports import HOST
 from support.s3 import S3
 
 # 503 and 403: answered so. cut: the connection ends in the middle of the body, either way. truncate: the
-# store gets half a body as a whole one. lose: acknowledged and never stored. slow: `rate` bytes a second.
-What = Literal["503", "403", "cut", "truncate", "lose", "slow"]
+# store gets half a body as a whole one. corrupt: it gets other bytes. lose: acknowledged and never stored.
+# slow: `rate` bytes a second.
+What = Literal["503", "403", "cut", "truncate", "corrupt", "lose", "slow"]
 
 
 @dataclass
@@ -147,6 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault and fault.what == "truncate":
             body = body[: len(body) // 2]
+        if fault and fault.what == "corrupt":
+            body = body[:-1] + bytes([body[-1] ^ 1])
         answer, content = self._forwarded(s3, body)
         if fault and fault.what == "cut":
             content_length = len(content)

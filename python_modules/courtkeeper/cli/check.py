@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from courtkeeper.cli import common
-from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status, worst
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status, merged, worst
 
 _QUIET_S = 2.0
 _LINE_EVERY_S = 5.0
@@ -108,23 +108,42 @@ def backups(
             "/etc/courtkeeper/vault.json.",
         ),
     ] = "",
+    stanzas: Annotated[
+        str,
+        typer.Option(
+            "--stanzas",
+            metavar="FILE",
+            help="The stanzas of pgBackRest. Else $COURTKEEPER_PGBACKREST, /etc/courtkeeper/pgbackrest.json. "
+            "Be root, or the user that archives.",
+        ),
+    ] = "",
     show_all: Annotated[bool, typer.Option("--all", help="Show the good findings too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result and nothing else.")] = False,
 ) -> None:
-    """Check the backups of a vault and the places where they lie. Nothing is read whole, nothing changed.
+    """Check the backups of a vault and of pgBackRest, and where they lie. Nothing is read whole or changed.
 
     Exit code 0: nothing critical. 2: wrong usage. 3: critical findings, such as a missing backup.
     """
     from datetime import UTC, datetime
 
-    from courtkeeper.cli.vault_common import settings_of
+    from courtkeeper.cli.vault_common import settings_if_any, settings_of
     from courtkeeper.vault.check import check
+    from courtkeeper.vault.pgbackrest import check as physical
+    from courtkeeper.vault.pgbackrest.settings import path_of, stanzas_file
     from courtkeeper.vault.policy import policy_from
 
-    settings = settings_of(vault)
-    policy = policy_from(settings.policy)
+    file = path_of(stanzas)
+    now = datetime.now(UTC)
+    results = []
     with _progress(silent=as_json) as progress:
-        result = check(settings, policy, now=datetime.now(UTC), progress=progress)
+        # Who keeps physical backups alone has no vault.
+        settings = settings_of(vault) if file is None else settings_if_any(vault)
+        if settings is not None:
+            policy = policy_from(settings.policy)
+            results.append(check(settings, policy, now=now, progress=progress))
+        if file is not None:
+            results.append(physical.check(stanzas_file(file), now=now))
+    result = merged(results)
     _show(result, as_json=as_json, show_all=show_all)
     sys.exit(common.CRITICAL if worst(result.findings) is Status.CRIT else 0)
 

@@ -77,6 +77,7 @@ def _table(console: Console, good: Iterable[Finding]) -> None:
 
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # names are there to be copied
     for finding in good:
         cells = (Text(printable(finding.subject)), Text(printable(finding.summary)))
         table.add_row(Text("OK", COLOURS["OK"]), *cells)

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from courtkeeper.cli import common, vault_keys, vault_restore
+from courtkeeper.cli import common, vault_keys, vault_restore, vault_show
 from courtkeeper.cli.vault_common import BackupArgument, JsonOption, VaultOption, end, print_json, settings_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from courtkeeper.vault.catalog import Backup, Catalog
-    from courtkeeper.vault.settings import VaultSettings
+    from courtkeeper.vault.catalog import Catalog
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(vault_keys.app, name="keys", help="Make keys, and seal backups anew for other ones.")
@@ -38,12 +35,12 @@ def list_backups(
 
     settings = settings_of(vault)
     destinations = [destination(entry) for entry in settings.destinations]
-    seen = catalog.load(settings.name, destinations, signers=settings.signers, source=source)
+    seen = catalog.of(settings, destinations, source=source)
     now = datetime.now(UTC)
     if as_json:
         print_json(_listing(settings.name, seen, now))
     else:
-        _table(settings, seen, now)
+        vault_show.backups(settings, seen, now)
     if not seen.reached:
         sys.exit(common.FAILED)
     sys.exit(common.CRITICAL if any(each.kind != "incomplete" for each in seen.problems) else 0)
@@ -79,60 +76,6 @@ def _listing(vault: str, seen: Catalog, now: datetime) -> dict[str, Any]:
             for problem in seen.problems
         ],
     }
-
-
-def _table(settings: VaultSettings, seen: Catalog, now: datetime) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("Source", "Backup", "Age", "Size", "Sealed", "Where", "Proven", ""):
-        table.add_column(name, no_wrap=True, justify="right" if name in ("Age", "Size", "Sealed") else "left")
-    for backup in seen.backups:
-        table.add_row(*(Text(common.printable(cell)) for cell in _row(backup, now)))
-    if seen.backups:
-        console.print(table)
-    _below(console, settings, seen)
-
-
-def _row(backup: Backup, now: datetime) -> tuple[str, ...]:
-    from courtkeeper.vault import places
-    from courtkeeper.vault.findings import sized
-
-    return (
-        backup.source,
-        backup.id,
-        places.age(backup.taken_at, now),
-        sized(backup.plain_size),
-        sized(backup.sealed_size),
-        ", ".join(backup.where),
-        f"{places.age(backup.proven_at, now)} ago" if backup.proven_at else "no",
-        "held" if backup.held else "",
-    )
-
-
-def _below(console: Console, settings: VaultSettings, seen: Catalog) -> None:
-    """Say under the table what it cannot show: sources without a backup, problems, the sums."""
-    from rich.text import Text
-
-    from courtkeeper.cli import findings
-    from courtkeeper.vault.findings import sized
-
-    with_backups = {backup.source for backup in seen.backups}
-    for problem in seen.problems:
-        console.print(Text.assemble(("CRIT  ", findings.COLOURS["CRIT"]), common.printable(problem.sentence)))
-    for source in settings.sources:
-        if source.name not in with_backups and seen.reached:
-            console.print(Text.assemble(("CRIT  ", findings.COLOURS["CRIT"]), f"{source.name} has no backup"))
-    if seen.backups:
-        console.print()
-    total = sum(copy.size for backup in seen.backups for copy in backup.copies)
-    console.print(
-        f"{len(seen.backups)} backups of {settings.name}, {sized(total)} in all copies, "
-        f"{sum(1 for backup in seen.backups if backup.proven_at)} proven."
-    )
 
 
 @app.command("verify")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,8 @@ from courtkeeper.cli import common
 from courtkeeper.findings import ConfigurationError, Result, Status, worst
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from courtkeeper.vault.context import Progress
     from courtkeeper.vault.settings import VaultSettings
 
@@ -34,18 +36,35 @@ def settings_of(file: str) -> VaultSettings:
     """Return the settings that a command works on. Raises ConfigurationError."""
     from courtkeeper.vault import told
 
-    checkout: Path | None = None
+    return told.vault_file(told.path_of(file, _checkout()))
+
+
+def settings_if_any(file: str) -> VaultSettings | None:
+    """Return the settings of the vault here; None where there is none. Raises ConfigurationError."""
+    from courtkeeper.vault import told
+
+    path = told.path_if_any(file, _checkout())
+    return told.vault_file(path) if path else None
+
+
+def _checkout() -> Path | None:
     with contextlib.suppress(ConfigurationError):
-        checkout = common.checkout(None)
-    return told.vault_file(told.path_of(file, checkout))
+        return common.checkout(None)
+    return None
 
 
-def end(result: Result, *, as_json: bool, show_all: bool = False) -> None:
-    """Print a result and end the program by it."""
+def end(
+    result: Result,
+    *,
+    as_json: bool,
+    show_all: bool = False,
+    middle: Callable[[Console], None] = lambda _: None,
+) -> None:
+    """Print a result (and `middle`, before its findings) and end the program by it."""
     if as_json:
         print_json(result.to_builtins())
     else:
-        _print(result, show_all=show_all)
+        _print(result, show_all, middle)
     sys.exit(common.CRITICAL if worst(result.findings) is Status.CRIT else 0)
 
 
@@ -56,7 +75,7 @@ def print_json(value: dict[str, Any]) -> None:
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
-def _print(result: Result, *, show_all: bool) -> None:
+def _print(result: Result, show_all: bool, middle: Callable[[Console], None]) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -67,6 +86,7 @@ def _print(result: Result, *, show_all: bool) -> None:
     console.print(Text.assemble((word, findings.COLOURS[word]), f"  {common.printable(result.msg)}"))
     for action in result.actions:
         findings.line(console, f"  {action}")
+    middle(console)
     findings.show(console, result.findings, most_ok=sys.maxsize if show_all else 0)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
+from courtkeeper.cli import vault_show
 from courtkeeper.cli.vault_common import JsonOption, VaultOption, end, settings_of
 from courtkeeper.cli.vault_common import progress as shown_progress
+from courtkeeper.findings import CourtkeeperError
 
 CheckOption = Annotated[bool, typer.Option("--check", help="Say what would happen, and change nothing.")]
 
@@ -26,6 +30,7 @@ def drill_backups(
     ] = None,
     check: CheckOption = False,
     vault: VaultOption = "",
+    show_all: Annotated[bool, typer.Option("--all", help="Show the good findings too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Restore backups into a scratch instance, look at all that came out, time it, and destroy the scratch.
@@ -42,7 +47,13 @@ def drill_backups(
         result = drill(
             settings, policy, sources=source or [], backup_id=backup, check_mode=check, progress=progress
         )
-    end(result, as_json=as_json, show_all=True)
+    proofs = result.details.get("drills", [])
+    end(
+        result,
+        as_json=as_json,
+        show_all=show_all,
+        middle=lambda console: vault_show.drills(console, proofs),
+    )
 
 
 def restore_backup(
@@ -64,6 +75,10 @@ def restore_backup(
     ] = None,
     end_sessions: Annotated[
         bool, typer.Option("--end-sessions", help="End the sessions of what is replaced.")
+    ] = False,
+    accept_differences: Annotated[
+        bool,
+        typer.Option("--accept-differences", help="Take it though it is not what its manifest says."),
     ] = False,
     roles: Annotated[bool, typer.Option("--roles", help="Make missing roles for one database, too.")] = False,
     check: CheckOption = False,
@@ -91,10 +106,24 @@ def restore_backup(
         "replace": replace or [],
         "end_sessions": end_sessions,
         "roles": roles,
+        "accept_differences": accept_differences,
     }
-    with shown_progress(silent=as_json) as progress:
+    with shown_progress(silent=as_json) as progress, _options():
         result = restore(settings, request_from(given), check_mode=check, progress=progress)
     end(result, as_json=as_json, show_all=True)
+
+
+@contextlib.contextmanager
+def _options() -> Iterator[None]:
+    """Say in a refusal what has to be typed here, instead of the words of an inventory."""
+    try:
+        yield
+    except CourtkeeperError as error:
+        text = str(error)
+        for word in ("replace", "end_sessions", "accept_differences"):
+            text = text.replace(f"say {word}", f"say --{word.replace('_', '-')}")
+        error.args = (text,)
+        raise
 
 
 def former_states(
@@ -110,4 +139,7 @@ def former_states(
     from courtkeeper.vault.restore.former import former
 
     settings = settings_of(vault)
-    end(former(settings, source, remove=remove or [], check_mode=check), as_json=as_json, show_all=True)
+    result = former(settings, source, remove=remove or [], check_mode=check)
+    if as_json:
+        end(result, as_json=True)
+    vault_show.former(result)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice, zip_longest
 
 from courtkeeper.calendar.model import Job, Misfire
 from courtkeeper.calendar.recurrence import Schedule
@@ -16,40 +13,41 @@ _ONE = timedelta(microseconds=1)
 _FAR = timedelta(days=366 * 9)  # the 29th of February comes within
 
 
-@dataclass(frozen=True)
-class Due:
-    """Occurrences; until when they are complete; and the first later one that is not due yet, if known."""
+class Upcoming:
+    """The occurrences of a schedule later than an instant, one after the other; `next` is None at the end.
 
-    occurrences: list[Occurrence]
-    until: datetime
-    following: datetime | None
+    Kept from tick to tick: the first occurrence costs a millisecond to find, each after it next to nothing.
+    """
+
+    def __init__(self, schedule: Schedule, since: datetime) -> None:
+        """Stand before the first one."""
+        self._instants = schedule.between(since + _ONE, since + _FAR)
+        self.next: datetime | None = next(self._instants, None)
+
+    def take(self, now: datetime, most: int) -> list[datetime]:
+        """Return those up to `now`, at most so many, and stand behind them."""
+        taken: list[datetime] = []
+        while self.next is not None and self.next <= now and len(taken) < most:
+            taken.append(self.next)
+            self.next = next(self._instants, None)
+        return taken
 
 
-def due(job: Job, schedule: Schedule, since: datetime, now: datetime) -> Due:
-    """Return the occurrences later than `since` and up to `now`, at most MOST_AT_ONCE.
+def due(job: Job, upcoming: Upcoming, now: datetime) -> tuple[list[Occurrence], datetime]:
+    """Return the occurrences up to `now`, at most MOST_AT_ONCE, and until when they are complete.
 
     Each has its deadline, or the reason why it is missed:
     - later than its grace, whatever the policy;
     - `skip`: noticed after its time, as nobody was there (what is noticed in time may wait for its grace);
     - `skip` and `latest`: a later one is due as well.
     """
-    instants = list(islice(_until(schedule.between(since + _ONE, now + _FAR), now), MOST_AT_ONCE + 1))
-    begun = [at for at in instants[:MOST_AT_ONCE] if at <= now]
-    following = instants[len(begun)] if len(instants) > len(begun) else None
+    begun = upcoming.take(now, MOST_AT_ONCE)
     found = [
         Occurrence(at=at, deadline=at + job.grace, missed=_missed(job, at, after, now))
-        for at, after in zip_longest(begun, instants[1 : len(begun) + 1])
+        for at, after in zip(begun, [*begun, upcoming.next][1:], strict=True)
     ]
-    complete = following is None or following > now
-    return Due(found, now if complete else begun[-1], following)
-
-
-def _until(instants: Iterable[datetime], now: datetime) -> Iterator[datetime]:
-    """Yield instants up to the first one later than `now`, that one too."""
-    for at in instants:
-        yield at
-        if at > now:
-            return
+    complete = upcoming.next is None or upcoming.next > now
+    return found, now if complete else begun[-1]
 
 
 def _missed(job: Job, at: datetime, following: datetime | None, now: datetime) -> str:

@@ -19,7 +19,7 @@ from courtkeeper.calendar.model import Job, Misfire
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.runner.store import new_run_id
 from courtkeeper.scheduler import forecast, gates, recovery
-from courtkeeper.scheduler.due import due
+from courtkeeper.scheduler.due import Upcoming, due
 from courtkeeper.scheduler.executor import Executor, Finished, Order
 from courtkeeper.scheduler.settling import outcome
 from courtkeeper.store import identity, owners
@@ -78,7 +78,7 @@ class Scheduler:
         self._loaded = Loaded(file="")
         self._problems: frozenset[str] = frozenset()
         self._cursors: dict[str, datetime] = {}
-        self._next: dict[str, datetime | None] = {}
+        self._upcoming: dict[str, Upcoming] = {}
         self._renewed = self._swept = float("-inf")
         self._last: tuple[datetime, float] | None = None
         self._registered = False
@@ -184,7 +184,7 @@ class Scheduler:
         if ahead:
             self.store.slots.rewind(self.settings.system, now)
             self._cursors = {job: min(until, now) for job, until in self._cursors.items()}
-            self._next = {}
+            self._upcoming = {}
         self._last = now, monotonic
 
     def _look_at_calendar(self, now: datetime) -> None:
@@ -199,7 +199,7 @@ class Scheduler:
         if loaded.problems and not loaded.jobs and not loaded.broken:
             return  # the file as a whole cannot be read: what it said before holds
         known = self.store.slots.cursors(self.settings.system)
-        self._cursors, self._next = {}, {}
+        self._cursors, self._upcoming = {}, {}
         for job in loaded.jobs:
             if not job.enabled:
                 continue
@@ -214,26 +214,25 @@ class Scheduler:
     def _make(self, now: datetime) -> None:
         """Make the occurrences that are due into slots."""
         made: list[Made] = []
-        following: dict[str, datetime | None] = {}
         for job in self._loaded.jobs:
             if job.name in self._cursors and self._is_due(job, now):
-                found = due(job, self._loaded.schedules[job.name], self._cursors[job.name], now)
+                found, until = due(job, self._upcoming[job.name], now)
                 latest = job.misfire_policy is not Misfire.ALL
-                made.append(
-                    Made(job=job.name, occurrences=found.occurrences, until=found.until, only_latest=latest)
-                )
-                following[job.name] = found.following
+                made.append(Made(job=job.name, occurrences=found, until=until, only_latest=latest))
         if not made:
             return
-        self.store.slots.make(self.settings.system, made, now)
-        for each in made:
-            self._cursors[each.job] = each.until
-        self._next |= following
+        try:
+            self.store.slots.make(self.settings.system, made, now)
+        except BaseException:
+            self._upcoming = {}  # they are taken again, from the cursors
+            raise
+        self._cursors |= {each.job: each.until for each in made}
 
     def _is_due(self, job: Job, now: datetime) -> bool:
-        if job.name not in self._next:
-            self._next[job.name] = self._loaded.schedules[job.name].after(self._cursors[job.name])
-        following = self._next[job.name]
+        if job.name not in self._upcoming:
+            schedule = self._loaded.schedules[job.name]
+            self._upcoming[job.name] = Upcoming(schedule, self._cursors[job.name])
+        following = self._upcoming[job.name].next
         return following is not None and following <= now
 
     def _dispatch(self, now: datetime) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from courtkeeper.findings import CourtkeeperError, Result
-from courtkeeper.vault import findings, keys, recipients
+from courtkeeper.vault import findings, keys, recipients, refill
 from courtkeeper.vault.context import Clock, Context, Progress, Trace
 from courtkeeper.vault.destinations import DestinationError, destination
 from courtkeeper.vault.lock import BusyError, alone
 from courtkeeper.vault.manifest import Manifest
+from courtkeeper.vault.restore import replica
 from courtkeeper.vault.settings import SourceSettings, VaultSettings
 from courtkeeper.vault.single import take
 from courtkeeper.vault.sources import choose
@@ -31,9 +32,10 @@ def backup(
 ) -> Result:
     """Back up every source of a vault, or those named in `only`.
 
-    A source or a destination that fails is a finding and does not keep the others from their turn. Raises
-    ConfigurationError (nothing was done), BusyError, and CourtkeeperError where nothing at all could be
-    stored. `trace` is told each step; tests end the process there.
+    Afterwards destinations get what they missed before. A source or a destination that fails is a finding and
+    does not keep the others from their turn. Raises ConfigurationError (nothing was done), BusyError, and
+    CourtkeeperError where nothing at all could be stored. `trace` is told each step; tests end the process
+    there.
     """
     chosen = [settings.source(name) for name in only] if only else list(settings.sources)
     context = Context(
@@ -46,13 +48,13 @@ def backup(
         trace=trace,
     )
     if check_mode:
-        return _planned(context, chosen)
+        return _planned(context, chosen, only)
     with alone(settings):
         trace("locked")
-        return _done(context, chosen)
+        return _done(context, chosen, only)
 
 
-def _planned(context: Context, chosen: Sequence[SourceSettings]) -> Result:
+def _planned(context: Context, chosen: Sequence[SourceSettings], only: Sequence[str]) -> Result:
     where = ", ".join(entry.name for entry in context.destinations)
     result = context.result
     for source in chosen:
@@ -60,13 +62,15 @@ def _planned(context: Context, chosen: Sequence[SourceSettings]) -> Result:
             result.actions += [f"{text}, to {where}" for text in choose.source(source).plan()]
         except CourtkeeperError as error:
             result.findings.append(findings.source_failed(source.name, error))
+    result.actions += refill.planned(context, only)
     result.changed = bool(result.actions)
     result.msg = f"would back up {len(chosen)} sources to {where}"
     return result
 
 
-def _done(context: Context, chosen: Sequence[SourceSettings]) -> Result:
+def _done(context: Context, chosen: Sequence[SourceSettings], only: Sequence[str]) -> Result:
     begun = time.monotonic()
+    _release(context)
     _prepare(context)
     written: list[Manifest] = []
     for number, source in enumerate(chosen):
@@ -76,12 +80,21 @@ def _done(context: Context, chosen: Sequence[SourceSettings]) -> Result:
             written.append(take(context, source))
         except CourtkeeperError as error:
             context.result.findings.append(findings.source_failed(source.name, error))
+    refill.refill(context, only, avoid=[*context.unusable, *context.failed])
     context.progress(len(chosen), len(chosen), "done")
     _sum_up(context.result, chosen, written, time.monotonic() - begun)
     if chosen and not written:
         failed = [one.summary for one in context.result.findings if one.id == findings.SOURCE_FAILED]
         raise _nothing(context, f"no source could be backed up: {'; '.join(failed)}")
     return context.result
+
+
+def _release(context: Context) -> None:
+    """Take caches back that a killed restore left as replicas: nobody can write to them."""
+    actions, found = replica.release(context.settings)
+    context.result.actions += actions
+    context.result.findings += found
+    context.result.changed = context.result.changed or bool(actions)
 
 
 def _prepare(context: Context) -> None:
@@ -112,7 +125,7 @@ def _sum_up(
     result: Result, chosen: Sequence[SourceSettings], written: Sequence[Manifest], took_s: float
 ) -> None:
     result.changed = result.changed or bool(written)
-    result.metrics = {
+    result.metrics |= {
         "duration_s": round(took_s, 3),
         "sources_count": len(chosen),
         "backups_count": len(written),

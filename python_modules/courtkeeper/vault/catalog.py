@@ -13,15 +13,17 @@ verification read it and found other bytes than the manifest's: a problem, and n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from courtkeeper.vault import manifest as manifests
-from courtkeeper.vault.destinations.base import Destination, DestinationError, Stored, content
+from courtkeeper.vault import taken
+from courtkeeper.vault.destinations.base import Destination, DestinationError, MissingError, Stored, content
 from courtkeeper.vault.manifest import Manifest, ManifestError
+from courtkeeper.vault.settings import VaultSettings
 
 HOLD = "hold.json"
 DAMAGED = "damaged.json"
@@ -112,34 +114,62 @@ class _Seen:
         return sum(stored.size for stored in self.objects.values())
 
 
+def of(settings: VaultSettings, destinations: Sequence[Destination], *, source: str = "") -> Catalog:
+    """Load the backups of a vault by its settings: by its signers, and by what this host noted itself."""
+    notes = taken.known(settings)
+    return load(settings.name, destinations, signers=settings.signers, notes=notes, source=source)
+
+
 def load(
     vault: str,
     destinations: Sequence[Destination],
     *,
     signers: Sequence[str] = (),
+    notes: Mapping[str, str] | None = None,
     source: str = "",
 ) -> Catalog:
     """List and read all backups of a vault, or of one of its sources.
 
-    A destination that fails is a problem and hides no other. Costs one listing and one small read a copy;
-    of copies with the same manifest bytes only the sizes are compared.
+    A destination that fails is a problem and hides no other. Where `notes` (see `taken`) know a backup,
+    another manifest in its place is refused; where nobody knows which of two is true, neither counts. Costs
+    one listing and one small read a copy.
     """
-    problems: list[Problem] = []
+    looking = _Looking(signers, notes or {})
     reached: list[str] = []
-    found: dict[str, Backup] = {}
     for destination in destinations:
         try:
-            seen = _listed(vault, source, destination)
-            for prefix, objects in seen.items():
-                _adopt(destination, prefix, objects, signers, found, problems)
+            looking.look(destination, _listed(vault, source, destination))
         except DestinationError as error:
-            problems.append(
+            looking.problems.append(
                 Problem(destination=destination.name, kind="unreachable", prefix="", sentence=str(error))
             )
         else:
             reached.append(destination.name)
-    backups = sorted(found.values(), key=lambda backup: (backup.taken_at, backup.id), reverse=True)
-    return Catalog(backups=tuple(backups), problems=tuple(problems), reached=tuple(reached))
+    backups = sorted(looking.found.values(), key=lambda backup: (backup.taken_at, backup.id), reverse=True)
+    return Catalog(backups=tuple(backups), problems=tuple(looking.problems), reached=tuple(reached))
+
+
+def outline(vault: str, destination: Destination) -> dict[str, frozenset[tuple[str, int]]]:
+    """Return names and sizes of what lies under each manifest's prefix, holds and proofs apart.
+
+    Where two destinations have the same outline, none of them misses what the other has. Reads nothing.
+    Raises DestinationError.
+    """
+    return {
+        prefix: frozenset(
+            (name, stored.size)
+            for name, stored in seen.objects.items()
+            if name != HOLD and not _PROOF.fullmatch(name)
+        )
+        for prefix, seen in _listed(vault, "", destination).items()
+        if manifests.NAME in seen.objects
+    }
+
+
+def beside(prefix: str, destination: Destination) -> list[str]:
+    """Return the keys of what belongs to a backup besides its parts: its hold, its proofs."""
+    names = {stored.key.removeprefix(prefix): stored.key for stored in destination.listing(prefix)}
+    return [key for name, key in names.items() if name == HOLD or _PROOF.fullmatch(name)]
 
 
 def _listed(vault: str, source: str, destination: Destination) -> dict[str, _Seen]:
@@ -151,55 +181,120 @@ def _listed(vault: str, source: str, destination: Destination) -> dict[str, _See
     return seen
 
 
-def _adopt(
-    destination: Destination,
-    prefix: str,
-    seen: _Seen,
-    signers: Sequence[str],
-    found: dict[str, Backup],
-    problems: list[Problem],
-) -> None:
-    def problem(kind: Kind, sentence: str) -> None:
-        problems.append(
-            Problem(
-                destination=destination.name,
-                kind=kind,
-                prefix=prefix,
-                sentence=sentence,
-                modified=seen.modified,
-                size=seen.size,
-                held=HOLD in seen.objects,
-                proven_at=max(_proofs(seen.objects), default=None),
-            )
-        )
+class _Looking:
+    """What was found so far, over the destinations that were looked at."""
 
-    if manifests.NAME not in seen.objects:
-        problem("incomplete", f"{prefix} on {destination.name} has no manifest: it is no backup")
-        return
-    where = f"{prefix}{manifests.NAME} on {destination.name}"
-    try:
+    def __init__(self, signers: Sequence[str], notes: Mapping[str, str]) -> None:
+        self._signers, self._notes = signers, notes
+        self.found: dict[str, Backup] = {}
+        self.problems: list[Problem] = []
+        self._disputed: set[str] = set()
+
+    def look(self, destination: Destination, listed: Mapping[str, _Seen]) -> None:
+        """Add what one destination has.
+
+        A manifest that cannot be read is the problem of that copy; two in a row are the destination's, and
+        raise DestinationError.
+        """
+        failed_before = False
+        for prefix, objects in listed.items():
+            try:
+                self._adopt(destination, prefix, objects)
+            except MissingError:
+                continue  # pruned since it was listed
+            except DestinationError as error:
+                if failed_before and error.why != "damaged":
+                    raise
+                failed_before = error.why != "damaged"
+                sentence = f"the manifest of {prefix} on {destination.name} cannot be read: {error}"
+                self.problems.append(
+                    Problem(
+                        destination=destination.name,
+                        kind="manifest",
+                        prefix=prefix,
+                        sentence=sentence,
+                        modified=objects.modified,
+                        size=objects.size,
+                        held=True,  # nobody knows
+                    )
+                )
+            else:
+                failed_before = False
+
+    def _adopt(self, destination: Destination, prefix: str, seen: _Seen) -> None:
+        """Add one copy to what was found, or to the problems."""
+
+        def problem(kind: Kind, sentence: str) -> None:
+            self.problems.append(
+                Problem(
+                    destination=destination.name,
+                    kind=kind,
+                    prefix=prefix,
+                    sentence=sentence,
+                    modified=seen.modified,
+                    size=seen.size,
+                    held=HOLD in seen.objects,
+                    proven_at=max(_proofs(seen.objects), default=None),
+                )
+            )
+
+        if manifests.NAME not in seen.objects:
+            problem("incomplete", f"{prefix} on {destination.name} has no manifest: it is no backup")
+            return
+        where = f"{prefix}{manifests.NAME} on {destination.name}"
+        try:
+            manifest = self._read(destination, prefix, where)
+        except ManifestError as error:
+            problem("manifest", str(error))
+            return
+        if wrong := _wrong_parts(manifest, seen):
+            problem("parts", f"{prefix} on {destination.name} is not whole: {wrong}")
+            return
+        known = self.found.get(prefix)
+        if prefix in self._disputed or (known and known.manifest != manifest):
+            problem("manifest", _dispute(where))
+            self._disputed.add(prefix)
+            self._withdraw(prefix)
+            return
+        if DAMAGED in seen.objects:
+            problem("damaged", f"{prefix} on {destination.name} was found damaged when it was read")
+            return
+        copy = Copy(destination.name, seen.size, seen.objects[manifests.NAME].modified)
+        self.found[prefix] = _with(known, manifest, copy, seen.objects)
+
+    def _read(self, destination: Destination, prefix: str, where: str) -> Manifest:
         file = content(destination, prefix + manifests.NAME, manifests.MAX_BYTES)
-        manifest = manifests.read(file, where, signers)
-    except ManifestError as error:
-        problem("manifest", str(error))
-        return
-    if manifest.prefix != prefix:
-        problem("manifest", f"the manifest {where} is that of {manifest.prefix}: somebody put it there")
-        return
-    if wrong := _wrong_parts(manifest, seen):
-        problem("parts", f"{prefix} on {destination.name} is not whole: {wrong}")
-        return
-    known = found.get(prefix)
-    if known and known.manifest != manifest:
-        problem(
-            "manifest", f"the manifest {where} is not that of {known.where[0]}: one of them was tampered with"
-        )
-        return
-    if DAMAGED in seen.objects:
-        problem("damaged", f"{prefix} on {destination.name} was found damaged when it was read")
-        return
-    copy = Copy(destination.name, seen.size, seen.objects[manifests.NAME].modified)
-    found[prefix] = _with(known, manifest, copy, seen.objects)
+        manifest = manifests.read(file, where, self._signers)
+        if manifest.prefix != prefix:
+            raise ManifestError(f"the manifest {where} is that of {manifest.prefix}: somebody put it there")
+        if prefix in self._notes and not taken.is_ours(self._notes, prefix, file):
+            raise ManifestError(f"the manifest {where} is not the one that this host wrote: it was replaced")
+        return manifest
+
+    def _withdraw(self, prefix: str) -> None:
+        """Let a backup no longer count that another copy contradicts."""
+        backup = self.found.pop(prefix, None)
+        for copy in backup.copies if backup else ():
+            where = f"{prefix}{manifests.NAME} on {copy.destination}"
+            self.problems.append(
+                Problem(
+                    destination=copy.destination,
+                    kind="manifest",
+                    prefix=prefix,
+                    sentence=_dispute(where),
+                    modified=copy.stored_at,
+                    size=copy.size,
+                    held=bool(backup and backup.held),
+                    proven_at=backup.proven_at if backup else None,
+                )
+            )
+
+
+def _dispute(where: str) -> str:
+    return (
+        f"the manifest {where} is not that of another copy, one of them was tampered with, and nothing says "
+        "which: neither counts (once you know, restore with --id and --from; signers would tell)"
+    )
 
 
 def _wrong_parts(manifest: Manifest, seen: _Seen) -> str:

@@ -18,6 +18,7 @@ from courtkeeper.vault import audit, catalog, freshness, places, problems, prune
 from courtkeeper.vault.catalog import Catalog
 from courtkeeper.vault.destinations import Destination, DestinationError, destination
 from courtkeeper.vault.policy import VaultPolicy
+from courtkeeper.vault.restore import replica
 from courtkeeper.vault.settings import (
     DirectorySettings,
     FilesSource,
@@ -42,7 +43,7 @@ def check(
     begun = time.monotonic()
     destinations = [destination(entry) for entry in settings.destinations]
     progress(0, 2, "listing backups")
-    seen = catalog.load(settings.name, destinations, signers=settings.signers)
+    seen = catalog.of(settings, destinations)
     findings = list(of_backups(settings, policy, seen, now))
     progress(1, 2, "looking at the places of backups")
     findings += of_places(settings, policy, seen, destinations)
@@ -74,6 +75,7 @@ def of_backups(
     """Judge the backups themselves."""
     declared = [source.name for source in settings.sources]
     yield from problems.findings(seen, leftovers_hours=policy.leftovers_hours, now=now)
+    yield from replica.findings(settings)
     yield from freshness.findings(settings.name, declared, seen, policy.verify, now)
     for source in declared:
         past = [backup for backup in seen.of(source) if backup.taken_at <= now]

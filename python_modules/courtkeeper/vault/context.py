@@ -22,7 +22,9 @@ Trace = Callable[[str], None]
 
 @dataclass
 class Context:
-    """One run. `unusable`: destinations that could not be prepared, and why."""
+    """One run. `unusable`: destinations that could not be prepared, and why. `failed`: those that did not
+    take all that they should have.
+    """
 
     settings: VaultSettings
     recipients: list[x25519.Recipient]
@@ -33,3 +35,4 @@ class Context:
     trace: Trace
     result: Result = field(default_factory=Result)
     unusable: dict[str, DestinationError] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)

@@ -66,7 +66,7 @@ def destination_failed(entry: Destination, source: str, error: DestinationError,
         status=Status.CRIT,
         observed=error.why,
         summary=f"{error}: {consequence}.",
-        fix="mend the destination; the next backup goes there again",
+        fix="mend the destination; the next backup goes there again, and copies there what it missed",
     )
 
 

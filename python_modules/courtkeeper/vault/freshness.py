@@ -120,7 +120,7 @@ def _copies(
             summary=f"{name} misses the newest; its own is {places.age(last.taken_at, now)} old."
             if last
             else f"{name} has no backup of it.",
-            fix="see why the last backups did not get there; the next one goes there again",
+            fix="see why the last backups did not get there; the next one copies there what it missed",
         )
 
 

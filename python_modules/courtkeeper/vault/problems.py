@@ -11,8 +11,8 @@ from courtkeeper.vault.catalog import Catalog, Problem
 _FIX = {
     "unreachable": "mend the destination; the others were looked at",
     "manifest": "restore from another copy, find out who changed it, and remove it by hand",
-    "parts": "restore from another copy; retention removes it once there is a newer good one",
-    "damaged": "restore from another copy; replace the disk, or ask the store, before the next one is hit",
+    "parts": "run a backup, which mends it from another copy; without one retention removes it some day",
+    "damaged": "look at the disk, or ask the store; a backup mends this copy from another one",
     "incomplete": "nothing: pruning removes it",
 }
 _ID = {

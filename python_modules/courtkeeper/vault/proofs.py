@@ -42,8 +42,9 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """One drill of one backup.
 
     `rto_s`: from the decision to restore to the first committed write. `rpo_s`: from the newest thing that
-    came back (`rpo_from`: the heartbeat, or the manifest's time where there is none) to the drill; null for
-    old backups, whose age is no measure of it. `rate_bytes_s`: plain bytes by seconds of restoring alone.
+    came back (`rpo_from`: the heartbeat, or the manifest's time where there is none; `log`: the last
+    transaction of one) to the drill; null for old backups, whose age is no measure of it. `rate_bytes_s`:
+    plain bytes by seconds of restoring alone.
     """
 
     format: Literal["courtkeeper-proof"] = "courtkeeper-proof"
@@ -62,7 +63,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     rate_bytes_s: float
     rto_s: float | None
     rpo_s: float | None
-    rpo_from: Literal["heartbeat", "manifest"] | None
+    rpo_from: Literal["heartbeat", "manifest", "log"] | None
     checks: list[Check]
     software: dict[str, str]
 

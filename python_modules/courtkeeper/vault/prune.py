@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from courtkeeper.findings import Finding, Result, Status
-from courtkeeper.vault import catalog, places, problems, retention, retention_findings
+from courtkeeper.vault import catalog, places, problems, retention, retention_findings, taken
 from courtkeeper.vault import manifest as manifests
 from courtkeeper.vault.catalog import Backup, Catalog, Problem
 from courtkeeper.vault.destinations import Destination, DestinationError, destination
@@ -72,6 +72,7 @@ def prune_vault(
             policy,
             now=now,
             signers=settings.signers,
+            notes=taken.known(settings),
             check=check,
             progress=progress,
         )
@@ -84,13 +85,14 @@ def prune(
     *,
     now: datetime,
     signers: Sequence[str] = (),
+    notes: Mapping[str, str] | None = None,
     check: bool = False,
     progress: Callable[[int, int, str], None] = lambda _done, _total, _text: None,
     trace: Trace = lambda _step: None,
 ) -> Result:
     """Remove what no policy keeps; with `check` only say what would go. `trace` is told each step first."""
     begun = time.monotonic()
-    seen = catalog.load(vault, destinations, signers=signers)
+    seen = catalog.load(vault, destinations, signers=signers, notes=notes)
     planned = plans(seen, policy, now=now)
     findings = [finding for place in planned for finding in _remarks(vault, place)]
     findings += problems.unreachable(seen)
@@ -151,7 +153,7 @@ _BROKEN = {"parts", "damaged"}
 def _place(
     name: str, source: str, good: Sequence[Backup], bad: Sequence[Problem], policy: VaultPolicy, now: datetime
 ) -> Place:
-    candidates = [_candidate(each) for each in good] + [_broken_candidate(each) for each in bad]
+    candidates = [candidate(each) for each in good] + [_broken_candidate(each) for each in bad]
     made = retention.plan(candidates, policy.retention, now=now)
     stays = made.reasons()
     sizes = {each.id: _size_on(each, name) for each in good}
@@ -173,7 +175,8 @@ def _place(
     )
 
 
-def _candidate(backup: Backup) -> Candidate:
+def candidate(backup: Backup) -> Candidate:
+    """Return a backup as the planner sees it."""
     # The first to arrive anywhere: a copy that was made later says nothing about the clock.
     arrived = [each.stored_at for each in backup.copies if each.stored_at is not None]
     return Candidate(

@@ -15,7 +15,7 @@ import msgspec
 from pyrage import x25519
 
 from courtkeeper.findings import CourtkeeperError, Finding, Result, Status
-from courtkeeper.vault import catalog, keys, recipients
+from courtkeeper.vault import catalog, keys, recipients, taken
 from courtkeeper.vault import manifest as manifests
 from courtkeeper.vault.catalog import HOLD, Backup, Catalog
 from courtkeeper.vault.destinations import Destination, DestinationError, destination
@@ -44,14 +44,14 @@ def reseal(
     """
     places = {entry.name: destination(entry) for entry in settings.destinations}
     with alone(settings):
-        seen = catalog.load(settings.name, list(places.values()), signers=settings.signers)
+        seen = catalog.of(settings, list(places.values()))
         resealing = _Resealing(settings, places, check_mode=check_mode)
         outdated = [backup for backup in seen.backups if not resealing.is_current(backup, seen)]
         for number, backup in enumerate(outdated):
             progress(number, len(outdated), f"sealing {backup.source} {backup.id} anew")
             resealing.one(backup)
         if remove_old:
-            again = catalog.load(settings.name, list(places.values()), signers=settings.signers)
+            again = catalog.of(settings, list(places.values()))
             resealing.remove(again)
     result = resealing.result
     result.changed = bool(result.actions)
@@ -126,6 +126,7 @@ class _Resealing:
 
     def _written(self, backup: Backup, manifest: Manifest, targets: Sequence[Destination]) -> list[str]:
         file = manifests.write(manifest, self._key)
+        taken.note(self._settings, manifest.prefix, file)
         where, error = [], None
         for entry in targets:
             try:

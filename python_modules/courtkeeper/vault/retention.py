@@ -152,7 +152,7 @@ def plan(candidates: Iterable[Candidate], policy: Policy, *, now: datetime) -> P
     """Decide what stays of the backups of one source in one place. The order given does not matter."""
     backups = sorted(candidates, key=_age)
     known = {backup.id: backup for backup in backups}
-    good = _whole(backups)
+    good = restorable(backups)
     why: dict[str, list[str]] = {}
     if good:
         trusted = [backup for backup in good if not _future(backup, now) and not _doubtful(backup, now)]
@@ -179,7 +179,7 @@ def _age(backup: Candidate) -> tuple[datetime, str]:
     return backup.taken_at, backup.id
 
 
-def _whole(backups: Sequence[Candidate]) -> list[Candidate]:
+def restorable(backups: Sequence[Candidate]) -> list[Candidate]:
     """Return those that are good and whose needs are all there and whole themselves."""
     whole = {backup.id for backup in backups if backup.good}
     while lost := {each.id for each in backups if each.id in whole and not whole.issuperset(each.needs)}:

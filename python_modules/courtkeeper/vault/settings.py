@@ -149,10 +149,11 @@ SourceSettings = PostgresSource | RedisSource | FilesSource
 class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How hard a backup works.
 
-    `level` is zstd's, `threads` compress (0: the CPUs, at most 4, as each takes memory), `rate_mb_s` bounds
-    what is read from a source (0: no bound). A destination that keeps the others waiting for `patience_s` in
-    all is left behind and gets its copy afterwards from a good one. `attempts` at that, and at a dump that
-    was disturbed by a change of the schema.
+    `level` is zstd's, `threads` compress (0: one fewer than there are CPUs, at most 4, as each takes memory),
+    `rate_mb_s` bounds what is read from a source (0: no bound). A destination that keeps the others waiting
+    for `patience_s` in all is left behind and gets its copy afterwards from a good one. `attempts` at that,
+    and at a dump that was disturbed by a change of the schema. For `refill_minutes` (0: not at all) after
+    each backup, backups are copied to destinations that missed them.
     """
 
     level: int = 3
@@ -160,6 +161,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     rate_mb_s: float = 0.0
     patience_s: float = 60.0
     attempts: int = 3
+    refill_minutes: float = 60.0
 
 
 class VaultSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -218,6 +220,7 @@ def vault_from(given: Mapping[str, Any], *, sealing: bool = True) -> VaultSettin
     within("pace.rate_mb_s", settings.pace.rate_mb_s, 0, 1e6)
     within("pace.patience_s", settings.pace.patience_s, 0.1, 86400)
     within("pace.attempts", settings.pace.attempts, 1, 20)
+    within("pace.refill_minutes", settings.pace.refill_minutes, 0, 1e5)
     usable_directory("state_directory", settings.state_directory)
     return settings
 
@@ -241,6 +244,8 @@ def _check_destination(key: str, entry: DestinationSettings) -> None:
         ("https://", "http://") if entry.insecure else "https://"
     ):
         raise ConfigurationError(f"{key}.endpoint_url has to begin with https://, or say insecure: true")
+    if "@" in entry.endpoint_url.partition("://")[2].partition("/")[0]:
+        raise ConfigurationError(f"{key}.endpoint_url has a user in it, which logs would show: leave it out")
     if bool(entry.access_key) != bool(entry.secret_key):
         raise ConfigurationError(f"{key}.access_key and {key}.secret_key belong together: give both or none")
     if entry.ca_file and not Path(entry.ca_file).is_file():

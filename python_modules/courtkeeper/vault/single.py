@@ -17,7 +17,7 @@ from typing import Any
 import zstandard
 
 from courtkeeper import __version__
-from courtkeeper.vault import findings
+from courtkeeper.vault import findings, taken
 from courtkeeper.vault import manifest as manifests
 from courtkeeper.vault.context import Context
 from courtkeeper.vault.copying import copy_parts, tried
@@ -61,7 +61,9 @@ class _Single:
                     self._store(step)
             manifest = self._manifest(session.facts)
             self._catch_up()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, DestinationError):  # none of them took it
+                self._context.failed |= {entry.name for entry in self._good}
             self._remove()
             raise
         self._commit(manifest)
@@ -158,12 +160,14 @@ class _Single:
         """Write the manifest: from here on the backup exists."""
         file = manifests.write(manifest, self._context.key)
         manifests.read(file, "that was just written")
+        taken.note(self._settings, self._prefix, file)
         for entry in self._good:
             self._context.trace(f"manifest:{entry.name}")
             error = self._try(partial(entry.put, self._prefix + manifests.NAME, file))
             if error is not None:
                 self._lagging[entry.name] = error
             self._context.trace(f"written:{entry.name}")
+        self._context.failed |= set(self._lagging)
         text = f"the backup {self._id} of {self._source.name} is not there"
         for entry in self._context.destinations:
             if entry.name in self._lagging:

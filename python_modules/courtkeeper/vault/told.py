@@ -20,22 +20,27 @@ _SECRETS = ("password", "secret_key", "session_token")
 
 
 def path_of(explicit: str, checkout: Path | None = None) -> Path:
-    """Return the file to read: `explicit`, $COURTKEEPER_VAULT, the checkout's own, or the system's.
+    """Return the file to read, as `path_if_any`. Raises ConfigurationError where there is none."""
+    found = path_if_any(explicit, checkout)
+    if found is None:
+        places = " or ".join(map(str, _places(checkout)))
+        raise ConfigurationError(
+            f"no settings of a vault: name a file by --vault or {VARIABLE}; the playbook backup_verify "
+            f"writes {places}"
+        )
+    return found
 
-    Raises ConfigurationError where there is none.
-    """
+
+def path_if_any(explicit: str, checkout: Path | None = None) -> Path | None:
+    """Return the file to read: `explicit`, $COURTKEEPER_VAULT, the checkout's own, or the system's."""
     named = explicit or os.environ.get(VARIABLE, "")
     if named:
         return Path(named)
-    places = [checkout / CHECKOUT] if checkout else []
-    places.append(Path(SYSTEM))
-    for place in places:
-        if place.is_file():
-            return place
-    raise ConfigurationError(
-        f"no settings of a vault: name a file by --vault or {VARIABLE}; the playbook backup_verify writes "
-        f"{' or '.join(map(str, places))}"
-    )
+    return next((place for place in _places(checkout) if place.is_file()), None)
+
+
+def _places(checkout: Path | None) -> list[Path]:
+    return [*([checkout / CHECKOUT] if checkout else []), Path(SYSTEM)]
 
 
 def vault_file(path: Path) -> VaultSettings:

@@ -1,7 +1,8 @@
 """Whether the newest backup is about as large as those before it, and holds what they held.
 
 The limits are the policy's: by default a part that is 30 % smaller than the median of the seven before it, or
-four times as large, is a finding, as is a part or a table that the backup before had.
+four times as large, is a finding, as is a part or a table that the backup before had, or a recipient: whoever
+can change the recipients could else take the backups hostage without a sound.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def findings(vault: str, source: str, backups: Sequence[Backup], policy: VerifyP
         )
         return
     found = [*_sizes(subject, newest, before, policy), *_gone(subject, newest, before[0])]
+    found += _keys(subject, newest, before)
     yield from found
     if not found:
         usual = median(manifest.plain_size for manifest in before)
@@ -104,6 +106,25 @@ def _gone(subject: str, newest: Manifest, last: Manifest) -> Iterator[Finding]:
                 fix="look whether they were meant to go; hold the older backup if they were not "
                 "(courtkeeper vault hold)",
             )
+
+
+def _keys(subject: str, newest: Manifest, before: Sequence[Manifest]) -> Iterator[Finding]:
+    """Name who could open the backups before and cannot open this one."""
+    replaced = {each.resealed_from for each in [newest, *before]}
+    known = {each for other in before if other.id not in replaced for each in other.recipients}
+    out = sorted(known - set(newest.recipients))
+    if out:
+        yield Finding(
+            id="vault.recipients",
+            subject=subject,
+            status=Status.WARN,
+            observed=len(out),
+            threshold=0,
+            unit="recipients",
+            summary=f"It is not sealed for {_named(out)}, as those before it are: that key does not open it.",
+            fix="after a change of keys on purpose: courtkeeper vault keys reseal; else find out who changed "
+            "the recipients, and back up again, before the older backups are gone",
+        )
 
 
 def _named(names: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ from courtkeeper.vault.findings import sized
 from courtkeeper.vault.manifest import ManifestError
 from courtkeeper.vault.policy import VaultPolicy
 from courtkeeper.vault.reading import Reading
+from courtkeeper.vault.restore import replica
 from courtkeeper.vault.settings import PostgresSource, VaultSettings
 from courtkeeper.vault.turns import Turns
 
@@ -64,8 +65,9 @@ def verify(
     begun = time.monotonic()
     destinations = [destination(entry) for entry in settings.destinations]
     identities, findings = _identities(settings)
-    seen = catalog.load(settings.name, destinations, signers=settings.signers)
+    seen = catalog.of(settings, destinations)
     findings += list(problems.findings(seen, leftovers_hours=policy.leftovers_hours, now=now))
+    findings += replica.findings(settings)
     findings += of_places(settings, policy, seen, destinations)
     declared = [source.name for source in settings.sources]
     findings += freshness.findings(settings.name, declared, seen, policy.verify, now)

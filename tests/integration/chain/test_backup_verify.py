@@ -1,33 +1,45 @@
-"""The playbooks `backup` and `backup_verify` on the embedded platform: verified, pruned, found damaged."""
+"""The playbooks `backup` and `backup_verify` on the embedded platform: without keys a sentence, with them a
+backup that others can read, that is verified, pruned, and found damaged.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from courtkeeper.vault import keys
 from support.checkout import Checkout, checkout
 
 pytestmark = pytest.mark.slow
 
+SOURCES = {"database", "cache", "config"}
+
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """A platform that is up and empty, with a vault's keys."""
+    """A platform that is up and empty, and has no keys yet."""
     with checkout(tmp_path_factory.mktemp("here"), feed_kind="simulated") as made:
-        public = keys.new_identity(tmp_path_factory.mktemp("keys") / "identity.txt")
-        recipients = made.root / "var/vault/recipients.txt"
-        recipients.parent.mkdir(parents=True)
-        recipients.write_text(f"{public}\n")
         yield made
 
 
 def run(here: Checkout, job: str, *arguments: str) -> tuple[int, dict[str, Any]]:
     done = here.cli("run", job, "-i", "inventory/embedded", "--json", *arguments)
     return done.returncode, json.loads(done.stdout)
+
+
+def stored(here: Checkout) -> list[Path]:
+    return sorted((here.root / "var/vault/backups").rglob("manifest.json"))
+
+
+def listed(here: Checkout) -> dict[str, set[str]]:
+    """The ids of the backups, by source."""
+    found: dict[str, set[str]] = {}
+    for backup in json.loads(here.cli("vault", "list", "--json").stdout)["backups"]:
+        found.setdefault(backup["source"], set()).add(backup["id"])
+    return found
 
 
 def critical(record: dict[str, Any]) -> dict[str, str]:
@@ -45,35 +57,52 @@ def keep_one(here: Checkout) -> None:
     overruled(here, f'backup_verify_vault: "{{{{ courtkeeper_vault | combine({policy}) }}}}"\n')
 
 
-def test_backups_are_missed_taken_verified_pruned_and_found_damaged(here: Checkout) -> None:
+def test_from_keys_to_manifests(here: Checkout, tmp_path_factory: pytest.TempPathFactory) -> None:
+    code, record = run(here, "backup")
+    assert code == 2
+    assert "courtkeeper vault keys new" in json.dumps(record)
+    assert stored(here) == []
+
+    identity = tmp_path_factory.mktemp("keys") / "identity.txt"
+    made = here.cli("vault", "keys", "new", "--identity", str(identity))
+    assert made.returncode == 0, made.stderr
+    code, record = run(here, "backup", "--check")
+    assert (code, stored(here)) == (0, [])
+    assert any("dump the database nba" in json.dumps(entry) for entry in record["actions"])
     code, record = run(here, "backup_verify")
-    assert code == 3
+    assert code == 3, "a backup that never ran is missed"
     assert "vault.destination local" in critical(record)
 
     code, record = run(here, "backup")
-    assert code == 0, record["message"]
+    assert (code, record["changed"]) == (0, True), record["message"]
+    assert len(stored(here)) == 3
+    code, record = run(here, "backup", "-e", "vault_backup_sources=nothing")
+    assert code == 2
+    assert "has no source 'nothing'" in json.dumps(record)
+
+
+def test_verified_pruned_and_found_damaged(here: Checkout) -> None:
     code, record = run(here, "backup_verify")
     assert (code, critical(record)) == (0, {}), record["message"]
     code, record = run(here, "backup_verify")
     assert (code, record["changed"]) == (0, False)
-
-    settings = here.root / "var/vault/vault.json"
-    assert settings.stat().st_mode & 0o077 == 0
-    listed = json.loads(here.cli("vault", "list", "--json").stdout)
-    assert {backup["source"] for backup in listed["backups"]} == {"database", "cache", "config"}
+    assert (here.root / "var/vault/vault.json").stat().st_mode & 0o077 == 0
+    first = listed(here)
+    assert first.keys() == SOURCES
     assert here.cli("check", "backups").returncode == 0
 
     # An older one, and a policy that keeps one.
-    first = [backup["id"] for backup in listed["backups"]]
-    assert run(here, "backup")[0] == 0
+    assert run(here, "backup", "-e", "vault_backup_sources=config")[0] == 0
+    assert len(stored(here)) == 4
     keep_one(here)
     code, planned = run(here, "backup_verify", "--check")
-    assert code == 0, planned["message"]
+    assert (code, len(stored(here))) == (0, 4), planned["message"]
     code, record = run(here, "backup_verify")
     assert (code, record["changed"]) == (0, True), record["message"]
-    kept = [backup["id"] for backup in json.loads(here.cli("vault", "list", "--json").stdout)["backups"]]
-    assert len(kept) == 3
-    assert not set(kept) & set(first)
+    kept = listed(here)
+    assert {source: len(ids) for source, ids in kept.items()} == dict.fromkeys(SOURCES, 1)
+    assert not kept["config"] & first["config"]
+    assert kept["database"] == first["database"]
 
     database = next((here.root / "var/vault/backups/nba/database").iterdir())
     part = next(database.glob("*.dump.zst.age"))
@@ -83,17 +112,22 @@ def test_backups_are_missed_taken_verified_pruned_and_found_damaged(here: Checko
     code, record = run(here, "backup_verify")
     assert code == 3
     assert f"vault.read nba/database/{database.name} on local" in critical(record)
-    code, record = run(here, "backup_verify")
-    assert {"vault.fresh nba/database"} <= critical(record).keys()
+    seen = here.cli("check", "backups", "--json")
+    assert seen.returncode == 3
+    found = json.loads(seen.stdout)["findings"]
+    assert ("vault.fresh", "nba/database") in [(one["id"], one["subject"]) for one in found]
     assert database.is_dir()
 
 
 def test_no_secret_is_shown(here: Checkout) -> None:
-    run(here, "backup_verify")
-    password = json.loads((here.root / "var/platform/secrets.json").read_text())["database_admin_password"]
-    runs = sorted((here.root / "var/runs").glob("*/*"))
-    assert runs
-    assert not [path for path in runs if path.is_file() and password in path.read_text(errors="replace")]
+    """Nowhere in what was run, stored or noted; the vault's settings, which hold passwords, are 0600."""
+    secrets = json.loads((here.root / "var/platform/secrets.json").read_text())
+    assert sorted((here.root / "var/runs").glob("*/*"))
+    for path in [path for place in ("runs", "vault") for path in (here.root / "var" / place).rglob("*")]:
+        if path.is_file() and path.name != "vault.json":
+            content = path.read_bytes()
+            assert not [name for name, secret in secrets.items() if secret.encode() in content], path
+            assert b"AGE-SECRET-KEY-" not in content, path
 
 
 def test_a_vault_that_cannot_be_is_refused(here: Checkout) -> None:

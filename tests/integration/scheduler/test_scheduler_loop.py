@@ -296,12 +296,16 @@ def test_a_store_that_takes_nothing_is_said_once_and_nothing_is_lost(
 ) -> None:
     bench = Bench(light, tmp_path, {"name": "a"})
     bench.at(0.1)
-    bench.at(0.5)
-    settle = light.slots.settle
+    settle, make = light.slots.settle, light.slots.make
 
     def full(*_: object) -> None:
         raise CourtkeeperError("The store has no room left: make room on its disk.")
 
+    monkeypatch.setattr(light.slots, "make", full)
+    with pytest.raises(CourtkeeperError):
+        bench.at(0.5)
+    monkeypatch.setattr(light.slots, "make", make)
+    bench.at(0.51)
     monkeypatch.setattr(light.slots, "settle", full)
     for _ in range(3):
         bench.scheduler.guarded(bench.scheduler.tick)

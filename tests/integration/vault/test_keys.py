@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,8 @@ import pytest
 from courtkeeper.findings import ConfigurationError, Status
 from courtkeeper.vault import keys, recipients
 from courtkeeper.vault.backup import backup
+from courtkeeper.vault.check import check
+from courtkeeper.vault.policy import policy_from
 from courtkeeper.vault.resealing import reseal
 from courtkeeper.vault.unseal import WrongKeyError
 from support.vault import Vault, files_source, vault
@@ -67,6 +70,23 @@ def test_rotation_seals_every_backup_anew_and_keeps_the_old(one: Vault) -> None:
     assert {each.id for each in one.catalog().backups} == {each.id for each in anew}
     assert not one.catalog().problems
     assert old_identity.exists()
+
+
+def test_recipients_that_change_are_named_until_the_older_backups_are_sealed_anew(one: Vault) -> None:
+    def named() -> list[str]:
+        found = check(one.settings, policy_from({}), now=datetime.now(UTC) + timedelta(seconds=1)).findings
+        return [each.summary for each in found if each.id == "vault.recipients"]
+
+    backup(one.settings)
+    assert named() == []
+    public = one.public
+    rotated(one)
+    backup(one.settings, now=lambda: datetime.now(UTC) + timedelta(seconds=1))
+    (sentence,) = named()
+    assert public in sentence
+    assert "does not open it" in sentence
+    reseal(one.settings)
+    assert named() == []
 
 
 def test_what_cannot_be_opened_is_named_and_stays(one: Vault) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from courtkeeper.vault.backup import backup
 from courtkeeper.vault.drill.run import drill
@@ -93,6 +94,50 @@ def test_a_database_is_as_it_was_or_swapped_whole(one: Vault, filled: str) -> No
     assert rows(filled) == ROWS
     assert set(beside(filled).values()) == {"former"}
     assert result.details["former"][name] in beside(filled)
+
+
+@pytest.mark.slow
+def test_a_table_has_its_rows_or_those_of_the_backup(one: Vault, filled: str) -> None:
+    request = request_from({"source": "database", "table": "public.sample", "replace": ["public.sample"]})
+    work = lambda trace: restore(one.settings, request, trace=trace)  # noqa: E731
+    with psycopg.connect(filled, autocommit=True) as connection:
+        connection.execute('DELETE FROM "odd Name"')
+        connection.execute(f"DELETE FROM sample WHERE n > {KEPT}")
+    steps = list(dict.fromkeys(steps_of(work, most=1)))
+    assert {"listed", "exchanging", "kept", "copied", "exchanged", "swapped", "dropped"} <= set(steps)
+    before = len(former_tables(filled))
+
+    for step in steps:
+        with psycopg.connect(filled, autocommit=True) as connection:
+            connection.execute(f"DELETE FROM sample WHERE n > {KEPT}")
+        killed_at(step, 1, work)
+        swapped = step in {"swapped", "dropped"}
+        assert rows(filled) == (ROWS if swapped else KEPT), step
+        # What it had is kept exactly where it was exchanged, and by nobody else.
+        former = former_tables(filled)
+        assert len(former) == before + swapped, (step, former)
+        assert all(count in (KEPT, ROWS) for count in former.values()), (step, former)
+        before = len(former)
+        states = list(beside(filled).values())
+        assert states.count("restoring") + states.count("") <= 1, (step, beside(filled))
+        with psycopg.connect(filled) as connection:
+            assert connection.execute("SELECT count(*) FROM even").fetchone()
+
+    restore(one.settings, request)
+    assert rows(filled) == ROWS
+    assert beside(filled) == {}
+
+
+def former_tables(dsn: str) -> dict[str, int]:
+    """The tables in which restores kept former rows, and how many rows each has."""
+    with psycopg.connect(dsn) as connection:
+        names = [name for _, name, _, _ in sides.kept_tables(connection)]
+        return {
+            name: connection.execute(
+                sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))
+            ).fetchone()[0]
+            for name in names
+        }
 
 
 @pytest.mark.slow

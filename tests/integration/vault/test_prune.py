@@ -18,8 +18,10 @@ from courtkeeper.vault.destinations import Destination, DestinationError
 from courtkeeper.vault.policy import VaultPolicy
 from courtkeeper.vault.prune import prune
 from courtkeeper.vault.retention import Policy
+from support import dying
 from support.backups import DAY, NOW, arrived, flip, hollow
 from support.killed import killed_at
+from support.s3 import S3
 from support.vault import Vault, vault
 
 pytestmark = pytest.mark.slow
@@ -132,6 +134,35 @@ def test_a_prune_that_is_killed_at_any_change_leaves_nothing_that_looks_good_and
     assert len(two.files("local")) == len(two.files("offsite")) == 4
     if not reached:
         pytest.skip("it has fewer changes than this")
+
+
+def test_on_s3_a_prune_that_is_killed_at_any_step_leaves_nothing_that_looks_good(
+    s3: S3, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)  # a store says itself when something arrived
+    made = vault(tmp_path, [], ("local",))
+    made.told["destinations"].insert(0, s3.destination("offsite"))
+    for n in range(5):  # the directory says that they arrived on their days
+        hollow(made.destinations, now - n * DAY, number=n)
+    planned = run(made, check=True, now=now).details["retention"]
+    (goes,) = [entry["removed"] for entry in planned if entry["destination"] == "offsite"]
+    names = (manifests.NAME, "nba.dump.zst.age")
+    steps = [f"offsite: {each['prefix']}{name}" for each in goes for name in names]
+    assert len(steps) == 6
+
+    for step in steps:
+        dying.killed_at(step, 1, lambda trace: run(made, now=now, trace=trace))
+        seen, stored = made.catalog(), s3.keys()
+        assert {problem.kind for problem in seen.problems} <= {"incomplete"}, step
+        there = [each for each in seen.backups if "offsite" in each.where]
+        assert [(now - each.taken_at).days for each in there[:2]] == [0, 1], step
+        for backup in there:
+            assert f"{backup.prefix}nba.dump.zst.age" in stored, step
+    run(made, now=now)
+    there = [each for each in made.catalog().backups if "offsite" in each.where]
+    assert [(now - each.taken_at).days for each in there] == [0, 1]
+    stored = s3.keys()
+    assert len([key for key in stored if key.endswith(manifests.NAME)]) == 2
 
 
 def test_what_is_held_stays_until_it_is_released(two: Vault) -> None:

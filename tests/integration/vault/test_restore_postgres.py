@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status
 from courtkeeper.vault import catalog
 from courtkeeper.vault.backup import backup
 from courtkeeper.vault.restore import sides
@@ -102,6 +102,20 @@ def test_a_database_in_use_is_replaced_when_it_is_named(one: Vault, filled: str)
         assert (kept.side.state, kept.side.of) == ("former", name)
         with pytest.raises(psycopg.errors.UniqueViolation):
             connection.execute("INSERT INTO sample (n) VALUES (1)")
+
+
+def test_where_the_disk_cannot_be_seen_it_is_said(one: Vault, filled: str) -> None:
+    one.told["sources"][0] |= {"host": "another.example", "options": {"hostaddr": "127.0.0.1"}}
+    for table in ({}, {"table": "public.sample"}):
+        request = request_from({"source": "database", "beside": True, **table})
+        planned = restore(one.settings, request, check_mode=True)
+        (room,) = [finding for finding in planned.findings if finding.id == "restore.room"]
+        assert room.status is Status.SKIPPED
+        assert "it is another host" in room.summary
+        assert "MB have to be free" in room.summary
+    done = asked(one, beside=True)
+    assert [finding.status for finding in done.findings if finding.id == "restore.room"] == [Status.SKIPPED]
+    assert len(beside(filled)) == 1
 
 
 def test_what_would_happen_is_said_and_nothing_done(one: Vault, filled: str) -> None:

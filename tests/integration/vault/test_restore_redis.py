@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import redis
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status
 from courtkeeper.platform.valkey import server_program
 from courtkeeper.vault.backup import backup
+from courtkeeper.vault.check import check
 from courtkeeper.vault.drill.run import drill
-from courtkeeper.vault.restore import asides
+from courtkeeper.vault.policy import policy_from
+from courtkeeper.vault.restore import asides, replica
 from courtkeeper.vault.restore.request import request_from
 from courtkeeper.vault.restore.run import restore
+from courtkeeper.vault.verify import verify
 from support.drills import drill_policy, left
 from support.dying import killed_at, steps_of
 from support.valkey import Server, valkey_server
@@ -28,6 +32,7 @@ KEYS = 500
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     with valkey_server(tmp_path) as running:
+        client(running).config_set("repl-diskless-sync-delay", 0)  # 5 s for each copy of it otherwise
         yield running
 
 
@@ -95,6 +100,8 @@ def test_killed_anywhere_it_has_the_one_or_the_other(one: Vault, server: Server)
             keys.flushall()
             keys.set("now", "1")
         killed_at(step, 1, work)
+        if step in {"copying", "copied"}:
+            require_named_and_mended(one, server)
         assert client(server).dbsize() in (1, KEYS), step
         assert client(server).get("now" if client(server).dbsize() == 1 else "api:game:1") is not None
 
@@ -104,6 +111,46 @@ def test_killed_anywhere_it_has_the_one_or_the_other(one: Vault, server: Server)
     assert [path.name for path in Path(one.told["state_directory"]).glob("courtkeeper-drill-*")] == []
     assert {each.state for each in asides.noted(one.settings)} == {"former"}
     assert standing_in(Path(one.told["state_directory"])) == []
+
+
+def require_named_and_mended(one: Vault, server: Server) -> None:
+    """See that a replica that nobody can write to is named by verification, and ended by the next backup."""
+    keys = client(server)
+    assert keys.info("replication")["role"] == "slave"
+    with pytest.raises(redis.ReadOnlyError):
+        keys.set("more", "1")
+    policy = policy_from({})
+    for look in (verify, check):
+        found = look(one.settings, policy, now=datetime.now(UTC)).findings
+        (named,) = [each for each in found if each.id == "restore.replica"]
+        assert (named.subject, named.status) == ("cache", Status.CRIT)
+    assert keys.info("replication")["role"] == "slave"
+
+    done = backup(one.settings, only=["config"])
+    assert any("its own master again" in action for action in done.actions)
+    assert keys.info("replication")["role"] == "master"
+    assert keys.config_get("masterauth") == {"masterauth": ""}
+    assert not backup(one.settings, only=["config"], check_mode=True).findings
+    assert not list(replica.findings(one.settings))
+
+
+def test_a_replica_of_a_restore_at_work_is_left_alone(one: Vault, server: Server) -> None:
+    seen: list[str] = []
+
+    def meanwhile(step: str) -> None:
+        if step == "copied":
+            seen.append(client(server).info("replication")["role"])
+            assert replica.release(one.settings) == ([], [])
+            assert not list(replica.findings(one.settings))
+            seen.append(client(server).info("replication")["role"])
+
+    restore(one.settings, request_from({"source": "cache", "replace": ["cache"]}), trace=meanwhile)
+    assert seen == ["slave", "slave"]
+    server.stop()
+    replica.mark(one.settings, one.settings.source("cache"), one.settings.source("cache"), auth=False)
+    (unknown,) = replica.findings(one.settings)
+    assert unknown.status is Status.UNKNOWN
+    assert "cannot be reached" in unknown.summary
 
 
 def standing_in(directory: Path) -> list[str]:

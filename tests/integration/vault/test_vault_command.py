@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from courtkeeper.vault import hold
+from courtkeeper.vault.backup import backup
 from support.backups import DAY, flip, sealed
 from support.vault import Vault, files_source, vault
 
@@ -38,13 +39,13 @@ def write(made: Vault, mode: int = 0o600) -> None:
     path.chmod(mode)
 
 
-def command(made: Vault, *words: str) -> subprocess.CompletedProcess[str]:
+def command(made: Vault, *words: str, columns: int = 160) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [Path(sys.executable).with_name("courtkeeper"), *words, "--vault", str(made.home / "vault.json")],
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": "/usr/bin:/bin", "COLUMNS": "160", "LC_ALL": "C.UTF-8"},
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": str(columns), "LC_ALL": "C.UTF-8"},
     )
 
 
@@ -55,14 +56,44 @@ def test_list_shows_age_size_place_proof_and_hold(told: Vault) -> None:
     done = command(told, "vault", "list")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["Source", "Backup", "Age", "Size", "Sealed", "Where", "Proven"]
-    assert lines[1].split()[:2] == ["config", newest.id]
-    assert "60 minutes" in lines[1]
-    assert "local, offsite" in lines[1]
-    assert "0 minutes ago" in lines[1]
-    assert lines[5].rstrip().endswith("held")
+    assert lines[0] == "config"
+    assert lines[1].split() == ["Backup", "Age", "Size", "Sealed", "Proven", "Where"]
+    assert lines[2].split()[0] == newest.id
+    assert "60 minutes" in lines[2]
+    assert "everywhere" in lines[2]
+    assert "0 minutes ago" in lines[2]
+    assert "no, held" in lines[6]
     assert "5 backups of nba" in lines[-1]
     assert "1 proven" in lines[-1]
+    narrow = command(told, "vault", "list", columns=80).stdout
+    assert "…" not in narrow
+    assert narrow.count("everywhere") == 5
+    assert len([line for line in narrow.splitlines() if line.strip()]) == 8
+    assert all(each.id in narrow for each in told.catalog().backups)
+
+
+def test_a_restore_and_a_drill_say_what_to_type_and_what_came_out(told: Vault, tmp_path: Path) -> None:
+    tree = tmp_path / "app"
+    tree.mkdir()
+    (tree / "file").write_text("as it was")
+    told.told["sources"] = [files_source(tree, name="app")]
+    write(told)
+    backup(told.settings)
+    refused = command(told, "vault", "restore", "app")
+    assert refused.returncode == 2
+    assert f"say --replace {tree}" in refused.stderr
+    done = command(told, "vault", "restore", "app", "--replace", str(tree), columns=60)
+    assert done.returncode == 0, done.stderr
+    kept = command(told, "vault", "former", "app", columns=60).stdout
+    assert "1 former state is kept" in kept
+    (name,) = [line for line in kept.splitlines() if "app.beside-" in line]
+    assert (Path(name) / "file").is_file(), "a name to be copied"
+
+    drilled = command(told, "vault", "drill", "--source", "app")
+    assert drilled.returncode == 0, drilled.stdout + drilled.stderr
+    assert "1 of 1 backups proven" in drilled.stdout
+    (line,) = [line for line in drilled.stdout.splitlines() if line.startswith("app 2")]
+    assert line.split()[2] == "yes"
 
 
 def test_list_as_json(told: Vault) -> None:

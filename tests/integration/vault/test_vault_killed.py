@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,34 +10,21 @@ import psycopg
 import pytest
 
 from courtkeeper.vault.backup import backup
+from support.killed_vault import killed_at, points_of
 from support.postgres import Server
 from support.s3 import S3
 from support.vault import Vault, files_source, postgres_source, vault
 
 pytestmark = pytest.mark.slow
 
-TESTS = Path(__file__).resolve().parents[2]
 POINTS = 32
 
 
-def run(one: Vault, point: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "support.killed_vault", str(point)],
-        input=json.dumps(one.told),
-        cwd=TESTS,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-
-
-def spread(count: int) -> list[int]:
-    """Return at most POINTS points from first to last, where the ends of a run are all among them."""
-    if count <= POINTS:
+def spread(count: int, most: int = POINTS) -> list[int]:
+    """Return at most so many points from first to last, where the ends of a run are all among them."""
+    if count <= most:
         return list(range(count))
-    return sorted({round(n * (count - 1) / (POINTS - 1)) for n in range(POINTS)})
+    return sorted({round(n * (count - 1) / (most - 1)) for n in range(most)})
 
 
 def require_all_good(one: Vault, part: str, expected: bytes | None = None) -> list[str]:
@@ -56,7 +39,6 @@ def require_all_good(one: Vault, part: str, expected: bytes | None = None) -> li
     return [taken.id for taken in found.backups]
 
 
-@pytest.mark.slow
 def test_files_to_two_directories(tmp_path: Path) -> None:
     root = tmp_path / "data"
     root.mkdir()
@@ -64,18 +46,16 @@ def test_files_to_two_directories(tmp_path: Path) -> None:
     (root / "file").write_bytes(content)
     one = vault(tmp_path, [files_source(root)], ["local", "second"], signed=True)
     (first,) = backup(one.settings).details["backups"]
-    points = json.loads(run(one, -1).stdout)
+    points = points_of(one.told)
     assert len(points) >= 30, points
     for point in range(len(points)):  # every single one
-        done = run(one, point)
-        assert done.returncode == -signal.SIGKILL, (points[point], done.stderr[-500:])
+        assert killed_at(one.told, point), points[point]
         ids = require_all_good(one, "data.tar.zst.age", content)
         assert first["id"] in ids, points[point]
         assert (root / "file").read_bytes() == content
     assert backup(one.settings).details["backups"]
 
 
-@pytest.mark.slow
 def test_a_database(tmp_path: Path, postgres: Server, database_dsn: str) -> None:
     dsn = postgres.admin_dsn_for(database_dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -83,28 +63,25 @@ def test_a_database(tmp_path: Path, postgres: Server, database_dsn: str) -> None
     one = vault(tmp_path, [postgres_source(dsn, postgres.postgres.bin_dir)], ["local", "second"])
     name = one.told["sources"][0]["databases"][0]
     (first,) = backup(one.settings).details["backups"]
-    points = json.loads(run(one, -1).stdout)
+    points = points_of(one.told)
     for point in spread(len(points)):
-        done = run(one, point)
-        # Two threads write: the last points of a run may be reached in another number.
-        assert done.returncode in {-signal.SIGKILL, 0}, (points[point], done.stderr[-500:])
+        killed_at(one.told, point)  # two threads write: the last points may be reached in another number
         assert first["id"] in require_all_good(one, f"{name}.dump.zst.age"), points[point]
     require_no_sessions(dsn)
     assert backup(one.settings).details["backups"]
 
 
-@pytest.mark.slow
 def test_files_to_a_bucket(tmp_path: Path, s3: S3) -> None:
     root = tmp_path / "data"
     root.mkdir()
-    content = os.urandom(11 << 20)
+    content = os.urandom(6 << 20)  # two parts
     (root / "file").write_bytes(content)
     one = vault(tmp_path, [files_source(root)], [])
     one.told["destinations"] = [s3.destination(part_mb=5)]
     (first,) = backup(one.settings).details["backups"]
-    points = json.loads(run(one, -1).stdout)
-    for point in range(len(points)):
-        assert run(one, point).returncode == -signal.SIGKILL
+    points = points_of(one.told)
+    for point in spread(len(points), 14):  # which are all tried on directories
+        assert killed_at(one.told, point), points[point]
         assert first["id"] in require_all_good(one, "data.tar.zst.age", content), points[point]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from courtkeeper.calendar.model import Job, Misfire
 from courtkeeper.calendar.recurrence import Schedule
 from courtkeeper.calendar.rule import parse_rule
-from courtkeeper.scheduler.due import MOST_AT_ONCE, due
+from courtkeeper.scheduler.due import MOST_AT_ONCE, Upcoming, due
 from courtkeeper.scheduler.forecast import forecast
 
 BEGIN = datetime(2026, 3, 7, tzinfo=UTC)  # the night of New York's change is the next
@@ -27,31 +27,29 @@ SCHEDULE = Schedule(parse_rule(RULE), ZoneInfo("America/New_York"))
 )
 def test_each_occurrence_is_met_once_and_has_an_end(steps: list[int], policy: Misfire, grace: int) -> None:
     job = Job(name="a", schedule=RULE, misfire=policy, grace_minutes=grace)
-    since, now = BEGIN, BEGIN
+    upcoming, now = Upcoming(SCHEDULE, BEGIN), BEGIN
     seen: list[datetime] = []
     for minutes in steps:
         now += timedelta(minutes=minutes)
-        told = due(job, SCHEDULE, since, now)
-        found, since = told.occurrences, told.until
-        assert told.following == SCHEDULE.after(now)
+        found, until = due(job, upcoming, now)
+        assert upcoming.next == SCHEDULE.after(now)
         seen += [each.at for each in found]
         begin = [each for each in found if not each.missed]
         assert all(now - each.at <= job.grace for each in begin)
         assert policy is Misfire.ALL or len(begin) <= 1
         assert all(now - each.at <= timedelta(minutes=1) for each in begin) or policy is not Misfire.SKIP
         assert all(each.deadline == each.at + job.grace for each in found)
-        assert since == now
+        assert until == now
     assert seen == list(SCHEDULE.between(BEGIN + timedelta(microseconds=1), now + timedelta(microseconds=1)))
 
 
 def test_a_long_silence_is_taken_in_pieces() -> None:
     job = Job(name="a", schedule=RULE, misfire=Misfire.LATEST)
     now = BEGIN + timedelta(days=100)
-    since, pieces = BEGIN, []
+    since, pieces, upcoming = BEGIN, [], Upcoming(SCHEDULE, BEGIN)
     while since < now:
-        found = due(job, SCHEDULE, since, now)
-        since = found.until
-        pieces.append(found.occurrences)
+        found, since = due(job, upcoming, now)
+        pieces.append(found)
     assert [len(piece) for piece in pieces[:-1]] == [MOST_AT_ONCE] * (len(pieces) - 1)
     assert len([each for piece in pieces for each in piece]) == len(
         list(SCHEDULE.between(BEGIN + timedelta(seconds=1), now + timedelta(seconds=1)))

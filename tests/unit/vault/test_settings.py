@@ -43,6 +43,7 @@ def test_the_least_is_enough() -> None:
         ({"destinations": [*GOOD["destinations"], *GOOD["destinations"]]}, r"destinations\[1\] is called"),
         ({"destinations": [{**BUCKET, "bucket": "No Bucket"}]}, r"destinations\[0\]\.bucket"),
         ({"destinations": [{**BUCKET, "endpoint_url": "http://x"}]}, "endpoint_url has to begin with https"),
+        ({"destinations": [{**BUCKET, "endpoint_url": "https://me:word@x"}]}, "has a user in it"),
         ({"destinations": [{**BUCKET, "access_key": "a"}]}, "belong together"),
         ({"destinations": [{**BUCKET, "ca_file": "/no/such"}]}, "ca_file"),
         ({"destinations": [{**BUCKET, "part_mb": 1}]}, "part_mb"),
@@ -53,6 +54,7 @@ def test_the_least_is_enough() -> None:
         ({"sources": [{"name": "x", "kind": "postgres", "bin_directory": "bin"}]}, "bin_directory"),
         ({"pace": {"attempts": 0}}, "pace.attempts"),
         ({"pace": {"level": 99}}, "pace.level"),
+        ({"pace": {"refill_minutes": -1}}, "pace.refill_minutes"),
         ({"nonsense": 1}, "nonsense"),
     ],
 )

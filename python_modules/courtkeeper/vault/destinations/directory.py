@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -119,6 +120,8 @@ class DirectoryDestination:
             except FileNotFoundError:
                 self._root.stat()
                 return None
+            if not stat.S_ISREG(facts.st_mode):
+                return None  # a pipe that somebody put there would be read for ever
             return Stored(key, facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
 
     def delete(self, key: str) -> None:

@@ -21,7 +21,7 @@ from courtkeeper.vault.manifest import Part
 from courtkeeper.vault.proofs import Check
 from courtkeeper.vault.restore import database, roles
 from courtkeeper.vault.restore.feed import RestoreError
-from courtkeeper.vault.restore.server import Target, server_programs
+from courtkeeper.vault.restore.server import Target, major, server_programs
 from courtkeeper.vault.settings import PostgresSource, SourceSettings
 
 _AMCHECK_S = 6 * 3600.0
@@ -35,7 +35,9 @@ def clone(opened: Opened, path: Path, source: SourceSettings | None, policy: Dri
     """
     told = policy.bin_directory or (source.bin_directory if isinstance(source, PostgresSource) else "")
     manifest = opened.backup.manifest
-    programs = server_programs(told, manifest.server.get("version", ""))
+    # Not older than the server was, nor than the programs that wrote the dump, which older ones do not read.
+    versions = (manifest.server.get("version", ""), manifest.software.get("pg_dump", ""))
+    programs = server_programs(told, max(versions, key=major))
     preload = manifest.recovery_settings.get("shared_preload_libraries", "")
     opened.trace("scratch:begin")
     with postgres.server(path, programs, preload) as target:
@@ -49,7 +51,7 @@ def clone(opened: Opened, path: Path, source: SourceSettings | None, policy: Dri
         _contents(opened, target, drilled)
         opened.trace("contents")
         if policy.amcheck:
-            drilled.checks += [_amcheck(target, name) for name in names]
+            drilled.checks += [amcheck(target, name) for name in names]
         opened.trace("amcheck")
         asked = [query for query in policy.queries if query.source in ("", opened.backup.source)]
         drilled.checks += [_asked(target, query, names, policy.rounds) for query in asked]
@@ -168,7 +170,7 @@ def _compared(part: Part, target: Target, version: str) -> Check:
     return Check(name=name, passed=True, sentence=text, observed=rows, unit="rows")
 
 
-def _amcheck(target: Target, name: str) -> Check:
+def amcheck(target: Target, name: str) -> Check:
     """Every heap and B-tree of a database, as closely as amcheck can."""
     label = f"amcheck of {name}"
     try:

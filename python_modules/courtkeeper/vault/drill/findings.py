@@ -77,11 +77,10 @@ def _times(subject: str, proof: Proof, policy: DrillPolicy) -> Iterator[Finding]
     if proof.rpo_s is not None:
         limit = policy.rpo_hours * 3600
         late = proof.rpo_s > limit
-        how = (
-            "by the heartbeat"
-            if proof.rpo_from == "heartbeat"
-            else "by the manifest, as there is no heartbeat"
-        )
+        how = {
+            "heartbeat": "by the heartbeat",
+            "log": "by the last transaction that came back",
+        }.get(proof.rpo_from or "", "by the manifest, as there is no heartbeat")
         yield Finding(
             id="drill.rpo",
             subject=subject,

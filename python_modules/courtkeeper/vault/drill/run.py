@@ -108,7 +108,7 @@ class _Run:
         return self.result
 
     def _chosen(self, sources: Sequence[str], backup_id: str) -> list[tuple[Backup, bool]]:
-        seen = catalog.load(self._settings.name, list(self._places.values()), signers=self._settings.signers)
+        seen = catalog.of(self._settings, list(self._places.values()))
         self.result.findings += [
             finding
             for finding in problems.findings(seen, leftovers_hours=48, now=self._now())
@@ -266,12 +266,11 @@ class _Run:
         if rates:
             result.metrics["restore_rate_bytes_s"] = min(rates)
         result.details["drills"] = [proofs.plain(proof) for proof in made]
-        state = "all proven" if len(passed) == len(chosen) and chosen else "not all of them proven"
+        result.msg = f"{len(passed)} of {len(chosen)} backups proven in {took_s:.1f} s"
         if not chosen:
-            state = "there was nothing to drill"
+            result.msg = "there was nothing to drill"
         elif worst(result.findings) is Status.CRIT and len(passed) == len(chosen):
-            state = "all proven, and something is critical"
-        result.msg = f"drilled {len(chosen)} backups in {took_s:.1f} s: {len(passed)} proven, {state}"
+            result.msg += ", and something is critical"
 
 
 def in_turn(backups: Sequence[Backup]) -> list[Backup]:

@@ -25,7 +25,7 @@ from courtkeeper.findings import ConfigurationError, CourtkeeperError
 
 _NAME = re.compile(r"courtkeeper-drill-[a-z0-9_.-]+-[0-9a-f]{16}")
 _RANDOM = 16
-_PROGRAMS = ("postgres", "initdb", "pg_", "redis", "valkey")
+_PROGRAMS = ("postgres", "initdb", "pg_", "pgbackrest", "redis", "valkey")
 _LOCK = "lock"
 _PATIENCE_S = 10.0
 
@@ -35,9 +35,12 @@ class ScratchError(CourtkeeperError):
 
 
 @contextmanager
-def directory(parent: str, vault: str) -> Iterator[Path]:
-    """Make a scratch directory (0700) that whoever Postgres runs as owns, and destroy it whatever happens."""
-    path = _made(Path(parent or tempfile.gettempdir()), vault)
+def directory(parent: str, vault: str, owner: tuple[int, int] | None = None) -> Iterator[Path]:
+    """Make a scratch directory (0700) that whoever Postgres runs as owns, and destroy it whatever happens.
+
+    `owner` (uid, gid): as root another one than `account` says.
+    """
+    path = _made(Path(parent or tempfile.gettempdir()), vault, owner or account())
     lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,11 +52,11 @@ def directory(parent: str, vault: str) -> Iterator[Path]:
             os.close(lock)
 
 
-def remove_leftovers(parent: str, vault: str) -> list[Path]:
+def remove_leftovers(parent: str, vault: str, owner: tuple[int, int] | None = None) -> list[Path]:
     """Destroy what killed drills of this vault left; return the directories. Raises ScratchError."""
     gone = []
     for path in sorted(Path(parent or tempfile.gettempdir()).glob(f"courtkeeper-drill-{vault}-*")):
-        if _is_ours(path, vault) and _nobody_holds(path):
+        if _is_ours(path, vault, owner or account()) and _nobody_holds(path):
             _destroy(path)
             gone.append(path)
     return gone
@@ -96,11 +99,11 @@ def processes(path: Path) -> list[int]:
     return found
 
 
-def _made(parent: Path, vault: str) -> Path:
+def _made(parent: Path, vault: str, who: tuple[int, int] | None) -> Path:
     path = parent / f"courtkeeper-drill-{vault}-{secrets.token_hex(8)}"
     try:
         path.mkdir(mode=0o700)
-        if who := account():
+        if who:
             os.chown(path, *who)
     except OSError as error:
         raise ScratchError(
@@ -110,14 +113,14 @@ def _made(parent: Path, vault: str) -> Path:
     return path
 
 
-def _is_ours(path: Path, vault: str) -> bool:
+def _is_ours(path: Path, vault: str, who: tuple[int, int] | None) -> bool:
     if not _NAME.fullmatch(path.name) or len(path.name) != len(f"courtkeeper-drill-{vault}-") + _RANDOM:
         return False
     try:
         facts = path.lstat()
     except OSError:
         return False
-    owners = {os.geteuid(), *(account() or ())[:1]}
+    owners = {os.geteuid(), *(who or ())[:1]}
     return stat.S_ISDIR(facts.st_mode) and facts.st_uid in owners and stat.S_IMODE(facts.st_mode) == 0o700
 
 

@@ -15,9 +15,13 @@ from courtkeeper.vault.catalog import Backup
 from courtkeeper.vault.destinations.base import Destination
 from courtkeeper.vault.manifest import Manifest, Part
 from courtkeeper.vault.restore.feed import RestoreError, feed
-from courtkeeper.vault.restore.server import Target
+from courtkeeper.vault.restore.server import Target, major
+from courtkeeper.vault.sources import programs
 from courtkeeper.vault.unseal import unseal
 
+# The version of Postgres that knows `transaction_timeout`, and what begins each complaint of pg_restore.
+_TIMEOUT_SINCE = 17
+_ERROR = "pg_restore: error:"
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 _PROVIDERS_SINCE, _BUILTIN_SINCE = 150000, 170000
 
@@ -83,14 +87,33 @@ def fill(
     What is in it is known to be good only when this returns. Raises DamagedError and its like where the copy
     is not, RestoreError where pg_restore fails.
     """
+    program = target.program("pg_restore")
+    with target.connected(name) as connection:
+        newer = (
+            major(programs.version_of(program)) >= _TIMEOUT_SINCE > connection.info.server_version // 10000
+        )
     command: list[str | Path] = [
-        target.program("pg_restore"), "--exit-on-error", "--no-password", *arguments,
+        program, *([] if newer else ["--exit-on-error"]), "--no-password", *arguments,
         f"--dbname={target.conninfo(name)}",
     ]  # fmt: skip
     feed(
         command,
         target.environment(),
         lambda write: unseal(place, backup.prefix, part, identities, write, progress=progress),
+        excused=lambda said: newer and is_only_timeout(said),
+    )
+
+
+def is_only_timeout(said: str) -> bool:
+    """Tell whether all that pg_restore complains of is a setting that an older server does not have.
+
+    From 17 on it sets `transaction_timeout` first, whatever the server is, and cannot be told not to.
+    """
+    problems = [line for line in said.splitlines() if _ERROR in line]
+    return (
+        len(problems) == 1
+        and problems[0].endswith('unrecognized configuration parameter "transaction_timeout"')
+        and "errors ignored on restore: 1" in said
     )
 
 
@@ -103,7 +126,7 @@ def differences(connection: Connection, part: Part, only: Sequence[str] = ()) ->
     chosen = [(table.schema, table.name) for table in expected] if only else None
     connection.autocommit = False
     try:
-        found = tables.measured(connection, chosen)
+        found = tables.measured(connection, chosen, expected)
         connection.rollback()
     finally:
         connection.autocommit = True

@@ -34,11 +34,13 @@ def feed(
     environment: Mapping[str, str],
     produce: Callable[[Write], None],
     output: IO[bytes] | None = None,
+    *,
+    excused: Callable[[str], bool] = lambda _: False,
 ) -> None:
     """Let a program read all that `produce` writes.
 
-    What it prints goes to `output`. Raises RestoreError with its last words where it does not end well, and
-    what `produce` raises; the program is ended then.
+    What it prints goes to `output`. Raises RestoreError with its last words where it does not end well (and
+    that is not `excused` by all that it said), and what `produce` raises; the program is ended then.
     """
     with tempfile.TemporaryFile() as said:
         process = _started(command, environment, said, output)
@@ -62,7 +64,7 @@ def feed(
             code = process.wait()
         finally:
             ended(process)
-        if code:
+        if code and not (code > 0 and excused(_words(said))):
             how = f"was killed by signal {-code}" if code < 0 else f"failed ({code})"
             words = last_words(said)
             raise RestoreError(f"{Path(command[0]).name} {how}: {words or 'it says nothing'}")
@@ -97,6 +99,13 @@ def ended(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, how)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(grace)
+
+
+def _words(said: IO[bytes]) -> str:
+    """Return all that a program wrote into a file; empty where it is more than a program says in passing."""
+    said.seek(0)
+    text = said.read(_MOST_SAID + 1)
+    return text.decode(errors="replace") if len(text) <= _MOST_SAID else ""
 
 
 def last_words(said: IO[bytes]) -> str:

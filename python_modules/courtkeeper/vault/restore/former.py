@@ -59,7 +59,9 @@ def former(
     now = datetime.now(UTC)
     result.findings = [_finding(source_name, each, now) for each in there if each.name not in remove]
     result.details["beside"] = [msgspec.to_builtins(each) for each in there if each.name not in remove]
-    result.msg = f"{len(result.findings)} states are kept beside what is in use of {source_name}"
+    count = len(result.findings)
+    kept = f"{count} former state is" if count == 1 else f"{count} former states are"
+    result.msg = f"{kept} kept beside what is in use of {source_name}"
     return result
 
 

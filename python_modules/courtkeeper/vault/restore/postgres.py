@@ -65,7 +65,7 @@ def plan(work: Work, source: PostgresSource) -> None:
     with target.connected() as connection:
         _require_programs(target, connection, work)
         busy = in_use(connection, target, parts)
-        refused = refusal(work, busy) or room.lacking(connection, target, work.backup.manifest, parts)
+        refused = refusal(work, busy) or room.lacking(work, connection, target, parts)
         gone = sides.leftovers(connection)
     copies.from_copies(
         work.backup,
@@ -131,7 +131,7 @@ def restore(work: Work, source: PostgresSource) -> None:
             raise ConfigurationError(f"{refused}: nothing was done")
         clear(work, target, connection)
         work.trace("swept")
-        room.require(connection, target, work.backup.manifest, parts)
+        room.require(work, connection, target, parts)
         copies.from_copies(
             work.backup,
             work.places,
@@ -337,7 +337,7 @@ def clear(work: Work, target: Target, connection: Connection) -> None:
 
 def _require_programs(target: Target, connection: Connection, work: Work) -> None:
     """See that our pg_restore can read the dump, and that the server can take it."""
-    ours = major(programs.said_by(target.program("pg_restore"), "--version").rpartition(")")[2].strip())
+    ours = major(programs.version_of(target.program("pg_restore")))
     made_by = major(work.backup.manifest.software.get("pg_dump", ""))
     if ours < made_by:
         raise ConfigurationError(

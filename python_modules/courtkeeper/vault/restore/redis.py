@@ -6,7 +6,6 @@ The server in use keeps serving what it has until the whole copy has arrived, an
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -16,13 +15,13 @@ from pathlib import Path
 import msgspec
 from pyrage import x25519
 
-from courtkeeper.findings import ConfigurationError, CourtkeeperError, Status
+from courtkeeper.findings import ConfigurationError, Status
 from courtkeeper.vault.destinations.base import Destination
 from courtkeeper.vault.drill import scratch
 from courtkeeper.vault.manifest import Part
 from courtkeeper.vault.pipe import Chunk
 from courtkeeper.vault.policy import policy_from
-from courtkeeper.vault.restore import asides, copies, estimate, valkey
+from courtkeeper.vault.restore import asides, copies, estimate, replica, valkey
 from courtkeeper.vault.restore.asides import Aside
 from courtkeeper.vault.restore.feed import RestoreError
 from courtkeeper.vault.restore.valkey import Loaded
@@ -113,7 +112,6 @@ def restore(work: Work, source: RedisSource) -> None:
     """Restore. Raises ConfigurationError where it is refused, RestoreError and its like where it fails."""
     part = wanted(work)
     program = valkey.server_program(_program(work))
-    _released(work, source)
     if not work.request.beside and (refused := refusal(work, source, _held(source))):
         raise ConfigurationError(f"{refused}: nothing was done")
     for each in asides.noted(work.settings):
@@ -176,7 +174,7 @@ def _swapped(work: Work, source: RedisSource, found: Loaded) -> None:
     _saved(source, Path(former.path))
     asides.note(work.settings, msgspec.structs.replace(former, state="former"))
     work.trace("saved")
-    with Wire(source) as wire, _as_replica(work, wire, found):
+    with Wire(source) as wire, _as_replica(work, source, wire, found):
         work.trace("copying")
         deadline = time.monotonic() + _SYNC_S
         while time.monotonic() < deadline:
@@ -202,11 +200,10 @@ def _swapped(work: Work, source: RedisSource, found: Loaded) -> None:
 
 
 @contextmanager
-def _as_replica(work: Work, wire: Wire, found: Loaded) -> Iterator[None]:
+def _as_replica(work: Work, source: RedisSource, wire: Wire, found: Loaded) -> Iterator[None]:
     """Make the server a replica of the scratch one, and nobody's again afterwards."""
-    before = {name: _setting(wire, name) for name in ("masterauth", "masteruser")}
-    marker = _marker(work)
-    marker.write_text(str(found.settings.port))
+    before = {name: valkey.setting(wire, name) for name in ("masterauth", "masteruser")}
+    replica.mark(work.settings, source, found.settings, auth=bool(before["masterauth"]))
     try:
         wire.ask("CONFIG", "SET", "masteruser", "")
         wire.ask("CONFIG", "SET", "masterauth", found.settings.password)
@@ -216,32 +213,7 @@ def _as_replica(work: Work, wire: Wire, found: Loaded) -> Iterator[None]:
         wire.ask("REPLICAOF", "NO", "ONE")
         for name, value in before.items():
             wire.ask("CONFIG", "SET", name, value)
-        marker.unlink(missing_ok=True)
-
-
-def _released(work: Work, source: RedisSource) -> None:
-    """Take a server back that a killed restore left as the replica of a scratch one."""
-    marker = _marker(work)
-    if not marker.exists():
-        return
-    with Wire(source) as wire:
-        known = valkey.facts(wire)
-        if known.get("role") == "slave" and known.get("master_port") == marker.read_text():
-            wire.ask("REPLICAOF", "NO", "ONE")
-            wire.ask("CONFIG", "SET", "masterauth", "")
-            work.did(f"made {source.name} its own master again, which a killed restore had left a replica")
-    marker.unlink()
-
-
-def _marker(work: Work) -> Path:
-    return Path(work.settings.state_directory, f"{work.settings.name}.{work.request.source}.copying")
-
-
-def _setting(wire: Wire, name: str) -> str:
-    with contextlib.suppress(CourtkeeperError):
-        pair = wire.ask("CONFIG", "GET", name)
-        return str(pair[1]) if len(pair) > 1 else ""
-    return ""
+        replica.unmark(work.settings, source)
 
 
 def _saved(source: RedisSource, path: Path) -> None:

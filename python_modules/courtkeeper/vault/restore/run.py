@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 from courtkeeper.findings import CourtkeeperError, Result, Status
 from courtkeeper.vault import catalog, problems
-from courtkeeper.vault.destinations import destination
+from courtkeeper.vault.catalog import Catalog
+from courtkeeper.vault.destinations import Destination, destination
 from courtkeeper.vault.lock import alone
-from courtkeeper.vault.restore import copies, files, postgres, redis, table
+from courtkeeper.vault.restore import copies, files, postgres, redis, replica, table
 from courtkeeper.vault.restore.request import Request, fitting
 from courtkeeper.vault.restore.work import Work
 from courtkeeper.vault.settings import FilesSource, PostgresSource, SourceSettings, VaultSettings
@@ -36,9 +37,7 @@ def restore(
     opening = copies.identities(settings)
     with alone(settings, "restore"):
         places = {entry.name: destination(entry) for entry in settings.destinations}
-        seen = catalog.load(
-            settings.name, list(places.values()), signers=settings.signers, source=request.source
-        )
+        seen = _seen(settings, request, places)
         backup = copies.chosen(
             seen,
             request.source,
@@ -62,6 +61,11 @@ def restore(
             if finding.status is Status.CRIT
         ]
         begun = time.monotonic()
+        if not check_mode:
+            actions, found = replica.release_held(settings)
+            work.result.findings += found
+            for action in actions:
+                work.did(action)
         try:
             _dispatch(work, source, check_mode=check_mode)
         except CourtkeeperError as error:
@@ -73,6 +77,15 @@ def restore(
         took = work.result.metrics["duration_s"]
         work.result.msg = f"restored {request.source} from {backup.id} ({work.age} old) in {took:.1f} s"
     return work.result
+
+
+def _seen(settings: VaultSettings, request: Request, places: dict[str, Destination]) -> Catalog:
+    """List the backups; those of one destination alone where it is named and others contradict it."""
+    seen = catalog.of(settings, list(places.values()), source=request.source)
+    there = [each.id for each in seen.backups if request.destination in each.where]
+    if request.destination not in places or (request.backup in there if request.backup else there):
+        return seen
+    return catalog.of(settings, [places[request.destination]], source=request.source)
 
 
 def _dispatch(work: Work, source: SourceSettings, *, check_mode: bool) -> None:

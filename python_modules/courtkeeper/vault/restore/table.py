@@ -63,6 +63,9 @@ def plan(work: Work, source: PostgresSource) -> None:
     """Say what would happen."""
     part, table = wanted(work)
     target = postgres.target_of(source, [part])
+    with target.connected() as connection:
+        if short := room.lacking(work, connection, target, [part]):
+            work.found("refused", table.qualified, Status.CRIT, f"It would be refused: {short}.")
     copies.from_copies(
         work.backup,
         work.places,
@@ -121,7 +124,7 @@ def restore(work: Work, source: PostgresSource) -> None:
                 if refused := refusal(work, live, table):
                     raise ConfigurationError(f"{refused}: nothing was done")
         postgres.clear(work, target, connection)
-        room.require(connection, target, work.backup.manifest, [part])
+        room.require(work, connection, target, [part])
         side = copies.from_copies(
             work.backup,
             work.places,
@@ -264,7 +267,7 @@ def _copied(source: Connection, live: Connection, table: Table, columns: Sequenc
 
 
 def _require_good(work: Work, live: Connection, table: Table, columns: Sequence[str]) -> None:
-    (found,) = tables.measured(live, [(table.schema, table.name)])
+    (found,) = tables.measured(live, [(table.schema, table.name)], [table])
     wrong = tables.compared([table], [found])
     name = sql.Identifier(table.schema, table.name).as_string(None)
     row = live.execute(

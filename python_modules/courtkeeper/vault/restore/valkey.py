@@ -88,6 +88,14 @@ def facts(wire: Wire) -> dict[str, str]:
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
+def setting(wire: Wire, name: str) -> str:
+    """Return one setting; empty where it may not be asked for."""
+    with contextlib.suppress(CourtkeeperError):
+        pair = wire.ask("CONFIG", "GET", name)
+        return str(pair[1]) if len(pair) > 1 else ""
+    return ""
+
+
 def keys_of(known: dict[str, str]) -> dict[str, int]:
     """Return the number of keys by database, as a manifest notes it."""
     return {

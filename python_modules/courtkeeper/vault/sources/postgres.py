@@ -82,7 +82,7 @@ class PostgresServer:
     def _looked(self) -> tuple[Facts, list[str]]:
         settings, facts = self._settings, Facts()
         pg_dump = programs.found("pg_dump", settings.bin_directory)
-        facts.software["pg_dump"] = _version(programs.said_by(pg_dump, "--version"))
+        facts.software["pg_dump"] = programs.version_of(pg_dump)
         with _connected(settings, settings.database) as connection:
             facts.server["version"] = str(connection.info.parameter_status("server_version"))
             facts.server["where"] = f"{settings.host or 'localhost'}:{settings.port}"
@@ -294,14 +294,6 @@ def _require_new_enough(facts: Facts) -> None:
             f"the server is Postgres {theirs} and pg_dump is of {ours}, which cannot dump it: install the "
             f"client programs of {theirs} and name their bin_directory"
         )
-
-
-def _version(said: str) -> str:
-    """`pg_dump (PostgreSQL) 17.5 (Debian …)`: 17.5."""
-    match = re.search(r"\)\s+(\d\S*)", said)
-    if match is None:
-        raise SourceError(f"pg_dump says it is {said[:100]!r}, which cannot be read")
-    return match[1]
 
 
 def _major(version: str) -> int:

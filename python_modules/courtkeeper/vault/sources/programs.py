@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,15 @@ def said_by(program: Path, *arguments: str) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise SourceError(f"{program} cannot be run: {str(error)[:200]}") from error
     return done.stdout.strip()
+
+
+def version_of(program: Path) -> str:
+    """Return 17.5 where it says `pg_dump (PostgreSQL) 17.5 (Debian …)`. Raises SourceError."""
+    said = said_by(program, "--version")
+    match = re.search(r"\)\s+(\d\S*)", said)
+    if match is None:
+        raise SourceError(f"{program.name} says it is {said[:100]!r}, which cannot be read")
+    return match[1]
 
 
 def stream(command: Sequence[str | Path], environment: Mapping[str, str], write: Write) -> None:

@@ -187,7 +187,8 @@ options:
         description: Holds locks, and what is remembered between runs.
         type: str
       pace:
-        description: How hard a backup works, C({level, threads, rate_mb_s, patience_s, attempts}).
+        description:
+          - How hard a backup works, C({level, threads, rate_mb_s, patience_s, attempts, refill_minutes}).
         type: dict
       policy:
         description: Retention, verification and drills.
