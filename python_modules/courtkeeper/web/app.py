@@ -111,8 +111,7 @@ class Pages:
 
     def today(self, request: Request) -> Response:
         """Answer `/`."""
-        view = today.view(self._site) | {"mark": today.mark(self._site)}
-        return render.page(request, "today.html.j2", view, title="Today")
+        return render.page(request, "today.html.j2", today.view(self._site), title="Today")
 
     def mark(self, request: Request) -> Response:
         """Answer whether anything has changed since the page with `?was=` was made: 204, or a note."""

@@ -60,7 +60,9 @@ def view(site: Site) -> dict[str, Any]:
     now = site.clock()
     store = site.store
     last = site.last_runs()
-    waiting = [slot for slot in store.slots.open() if slot.state != SlotState.RUNNING]
+    slots = store.slots.open()
+    waiting = [slot for slot in slots if slot.state != SlotState.RUNNING]
+    latest = store.queries.latest_runs(limit=_FEW).rows
     holds = [hold for hold in store.people.holds() if hold.until is None or hold.until > now]
     needs = list(_needs(site, last, waiting, now))
     counts = store.queries.count_open()
@@ -72,9 +74,8 @@ def view(site: Site) -> dict[str, Any]:
         "running": store.queries.running(),
         "waiting": waiting[:_FEW],
         "coming": _coming(site, holds, now)[: 2 * _FEW],
-        "done": [
-            run for run in store.queries.latest_runs(limit=_FEW).rows if run.status != RunStatus.RUNNING
-        ],
+        "done": [run for run in latest if run.status != RunStatus.RUNNING],
+        "mark": _mark(site, latest, slots),
         "holds": holds,
         "several": len(site.calendars.systems) > 1,
     }
@@ -82,12 +83,16 @@ def view(site: Site) -> dict[str, Any]:
 
 def mark(site: Site) -> str:
     """Return a word that changes when anything on the page does, but for the time that passes."""
-    store = site.store
+    latest = site.store.queries.latest_runs(limit=_FEW).rows
+    return _mark(site, latest, site.store.slots.open())
+
+
+def _mark(site: Site, latest: Sequence[RunRow], slots: Sequence[SlotRow]) -> str:
+    # What closes a finding or opens one is a run that ended.
     seen = (
-        [(run.run_id, run.status) for run in store.queries.latest_runs(limit=_FEW).rows],
-        [(slot.id, slot.state) for slot in store.slots.open(limit=100)],
-        [entry.id for entry in store.people.audit(limit=1).rows],
-        [span.id for span in store.queries.open_findings(limit=_FEW).rows],
+        [(run.run_id, run.status) for run in latest],
+        [(slot.id, slot.state) for slot in slots],
+        [entry.id for entry in site.store.people.audit(limit=1).rows],
     )
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
