@@ -23,14 +23,23 @@ def identities(path: str) -> list[x25519.Identity]:
 
     Raises ConfigurationError, also where others may read it.
     """
+    return _parsed(_private_lines(path, "identity_file"), f"identity_file {path}")
+
+
+def identities_in(text: str) -> list[x25519.Identity]:
+    """Return the identities in the text of such a file, which lies elsewhere. Raises ConfigurationError."""
+    return _parsed(_meant(text.splitlines()), "the identity")
+
+
+def _parsed(lines: list[str], where: str) -> list[x25519.Identity]:
     found = []
-    for line in _private_lines(path, "identity_file"):
+    for line in lines:
         try:
             found.append(x25519.Identity.from_str(line))
         except IdentityError:
-            raise ConfigurationError(f"identity_file {path} holds a line that is no key of age") from None
+            raise ConfigurationError(f"{where} holds a line that is no key of age") from None
     if not found:
-        raise ConfigurationError(f"identity_file {path} holds no key (a line {_IDENTITY}…)")
+        raise ConfigurationError(f"{where} holds no key (a line {_IDENTITY}…)")
     return found
 
 
@@ -97,10 +106,16 @@ def _private_lines(path: str, what: str) -> list[str]:
                 raise ConfigurationError(
                     f"{what} {path} may be read by others (mode {mode:04o}): chmod 600 it"
                 )
-            lines = [line.strip() for line in stream.read(1 << 16).splitlines()]
+            lines = stream.read(1 << 16).splitlines()
     except OSError as error:
         raise ConfigurationError(f"{what} {path} cannot be read ({error.strerror}): mend its path") from error
-    return [line for line in lines if line and not line.startswith("#")]
+    return _meant(lines)
+
+
+def _meant(lines: list[str]) -> list[str]:
+    """Return the lines without comments and empty ones."""
+    stripped = (line.strip() for line in lines)
+    return [line for line in stripped if line and not line.startswith("#")]
 
 
 def _written(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ EXTRAS = {
     "export": ["driver"],
     "kpi": ["driver"],
     "notify": ["driver", "notify"],
-    "platform": ["embedded"],
+    "platform": ["api", "embedded"],
     "report": ["driver"],
     "runner": ["driver"],
     "scheduler": ["driver"],

@@ -36,23 +36,29 @@ def lacking(work: Work, connection: Connection, target: Target, parts: Sequence[
 
     Where the server's disk cannot be looked at from here, a finding says how much has to be free.
     """
-    size = sum(_size(work.backup.manifest, part) for part in parts)
+    manifest = work.backup.manifest
     try:
         free, log = _free(connection, target)
     except _UnseenError as error:
-        needed = sized(round(size * _MORE) + size + _SPARE_BYTES)
+        needed = sized(needs(manifest, parts))
         text = (
             f"Nobody here can see whether {target.where} has room ({error}): about {needed} have to be free."
         )
         work.found("room", target.where, Status.SKIPPED, text, fix="look on the server before it is full")
         return ""
-    needed_bytes = round(size * _MORE) + min(log, size) + _SPARE_BYTES
+    needed_bytes = needs(manifest, parts, log)
     if needed_bytes <= free:
         return ""
     return (
         f"the disk of {target.where} has {sized(free)} free, and restoring beside what is in use needs about "
         f"{sized(needed_bytes)}: make room, or restore elsewhere"
     )
+
+
+def needs(manifest: Manifest, parts: Sequence[Part], most_log: int | None = None) -> int:
+    """Return about how many bytes databases take, with a write-ahead log of at most `most_log` bytes."""
+    size = sum(_size(manifest, part) for part in parts)
+    return round(size * _MORE) + (size if most_log is None else min(most_log, size)) + _SPARE_BYTES
 
 
 class _UnseenError(Exception):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+
+from pyrage import x25519
 
 from courtkeeper.findings import CourtkeeperError, Result, Status
 from courtkeeper.vault import catalog, problems
@@ -22,19 +24,23 @@ def restore(
     request: Request,
     *,
     check_mode: bool = False,
+    opening: Sequence[x25519.Identity] = (),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     progress: Callable[[int, int, str], None] = lambda _done, _total, _text: None,
     trace: Callable[[str], None] = lambda _step: None,
 ) -> Result:
     """Restore what is asked for: to the side, checked there, and swapped in.
 
-    `check_mode`: say what would happen, how long it should take and what would be lost. Raises
-    ConfigurationError where it is refused, BusyError where another restore is at work, and CourtkeeperError
-    where it fails: then what is in use is as it was. `trace` is told each step; tests end the process there.
+    `check_mode`: say what would happen, how long it should take and what would be lost. `opening`: the
+    identities, where they are not in the settings' `identity_file`. `trace` is told each step; tests end the
+    process there.
+
+    Raises ConfigurationError where it is refused, BusyError where another restore is at work, and
+    CourtkeeperError where it fails: then what is in use is as it was.
     """
     source = settings.source(request.source)
     fitting(request, source)
-    opening = copies.identities(settings)
+    identities = list(opening) or copies.identities(settings)
     with alone(settings, "restore"):
         places = {entry.name: destination(entry) for entry in settings.destinations}
         seen = _seen(settings, request, places)
@@ -50,7 +56,7 @@ def restore(
             request=request,
             backup=backup,
             places=places,
-            identities=opening,
+            identities=identities,
             now=now,
             progress=progress,
             trace=trace,

@@ -6,10 +6,14 @@ import os
 import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from courtkeeper.vault.restore.feed import RestoreError
+
+# Debian 12's Python (3.11.2) has no filters yet; where there are some, the default may not be ours.
+_UNFILTERED: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "data_filter") else {}
 
 
 class Unpacking:
@@ -57,7 +61,7 @@ class Unpacking:
             try:
                 with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as archive:
                     for place, members in self._grouped(archive):
-                        archive.extractall(place, members=members(), filter=_kept)  # noqa: S202 - what _kept lets
+                        archive.extractall(place, members=members(), **_UNFILTERED)  # noqa: S202 - `_kept` did
                     while stream.read(1 << 20):
                         pass
             except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
@@ -85,15 +89,17 @@ class Unpacking:
             tree = self._tree(first.name)
             waiting.append(first)
 
-            def members(tree: str = tree) -> Iterator[tarfile.TarInfo]:
+            place = str(Path(self._places[tree]).parent)
+
+            def members(tree: str = tree, place: str = place) -> Iterator[tarfile.TarInfo]:
                 while (member := following()) is not None:
                     if self._tree(member.name) != tree:
                         waiting.append(member)
                         return
                     self.count += 1
-                    yield self._moved(member, tree)
+                    yield _kept(self._moved(member, tree), place)
 
-            yield str(Path(self._places[tree]).parent), members
+            yield place, members
 
     def _tree(self, name: str) -> str:
         return next((tree for tree in self._places if name == tree or name.startswith(f"{tree}/")), "")
@@ -101,13 +107,14 @@ class Unpacking:
     def _moved(self, member: tarfile.TarInfo, tree: str) -> tarfile.TarInfo:
         """Return a member under the name that its tree has beside."""
         base = Path(self._places[tree]).name
-        moved = member.replace(name=base + member.name[len(tree) :], deep=False)
+        moved = copy(member)
+        moved.name = base + member.name[len(tree) :]
         if member.islnk():
             if self._tree(member.linkname) != tree:
                 raise RestoreError(
                     f"{member.name} is a hard link to {member.linkname}, which is in another tree"
                 )
-            moved = moved.replace(linkname=base + member.linkname[len(tree) :], deep=False)
+            moved.linkname = base + member.linkname[len(tree) :]
         return moved
 
 

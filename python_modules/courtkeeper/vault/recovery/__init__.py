@@ -1,0 +1,1 @@
+"""Rebuilding an empty host from its backups alone."""
