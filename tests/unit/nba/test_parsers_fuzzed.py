@@ -114,6 +114,11 @@ def test_one_broken_value(case, data):
     _game_or_sentence(parse, _mutate(payload, path, data.draw(JUNK)))
 
 
+@pytest.mark.parametrize(("case", "payload"), [(0, PLAYS), (2, V3_PLAYS)])
+def test_a_number_of_a_game_that_ends_a_line(case, payload):
+    _game_or_sentence(CASES[case][1], _mutate(payload, ("game", "gameId"), "\n"))
+
+
 @pytest.mark.parametrize("case", range(len(CASES)))
 @settings(max_examples=50, deadline=None)
 @given(junk=st.one_of(st.binary(max_size=200), st.text().map(str.encode)))

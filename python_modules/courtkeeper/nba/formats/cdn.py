@@ -155,7 +155,7 @@ def parse(
     game_id = check_game_id(box.game.game_id)
     if plays.game.game_id != game_id:
         raise PayloadError(
-            f"the play-by-play is of game {plays.game.game_id[:20]}, the box score of {game_id}"
+            f"the play-by-play is of game {plays.game.game_id[:20]!r}, the box score of {game_id}"
         )
     if asked_for and game_id != asked_for:
         raise PayloadError(f"game {asked_for} was asked for, the payload is of {game_id}")

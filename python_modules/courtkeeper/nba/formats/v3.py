@@ -115,7 +115,7 @@ def parse(play_by_play: bytes, box_score: bytes, listed: Game, *, payloads: tupl
     game_id = check_game_id(box.game_id)
     if not plays.game.game_id == game_id == listed.game_id:
         raise PayloadError(
-            f"game {listed.game_id} was asked for, the play-by-play is of {plays.game.game_id[:20]} "
+            f"game {listed.game_id} was asked for, the play-by-play is of {plays.game.game_id[:20]!r} "
             f"and the box score of {game_id}"
         )
     if not plays.game.actions:
