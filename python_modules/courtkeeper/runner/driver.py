@@ -107,9 +107,9 @@ def run(
             check=request.check,
             started_at=started,
         )
-        _write(record, run_dir, plan.root)
         heard = observer or Observer()
         with store.driving(run_dir):
+            _write(record, run_dir, plan.root)
             heard.began(record)
             _Supervisor(plan, record, run_dir, on_progress, cancel or Cancellation(), heard).run()
             record.finished_at = max(clock().astimezone(UTC), started)
@@ -240,6 +240,8 @@ class _Supervisor:
 
     def _execute(self) -> None:
         try:
+            # The package first: only that waits until another run's thread has imported it whole.
+            import ansible_runner  # noqa: F401
             import pexpect
             from ansible_runner.config.runner import RunnerConfig as Config
             from ansible_runner.runner import Runner

@@ -85,9 +85,12 @@ def only_one(root: Path, inventory: Path, job: str) -> Iterator[None]:
 def driving(run_dir: Path) -> Iterator[None]:
     """Mark a run as driven by this process; the mark goes when the run is over, the lock also if we die."""
     path = run_dir / _DRIVER
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    unlocked = run_dir / f"{_DRIVER}.new"
+    handle = os.open(unlocked, os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        # It gets its name once it is locked: before that `reconcile` would take us for dead.
         _lock(handle)
+        unlocked.replace(path)
         yield
         shutil.rmtree(run_dir / PRIVATE, ignore_errors=True)
         path.unlink(missing_ok=True)
