@@ -9,12 +9,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import bench_store
 from limits import hold
 from sqlalchemy import text
 
@@ -23,13 +22,13 @@ from courtkeeper.kpi.definitions import INDICATORS
 from courtkeeper.kpi.measure import measure
 from courtkeeper.notify.notices import Notices
 from courtkeeper.store import Store, open_store
-from support.records import NOON
+from support.history import BEGIN, MICROSECONDS, RUNS, STEP, SYSTEMS, empty_store, fill
 
-SYSTEM = bench_store.SYSTEMS[0]
-NOW = NOON - timedelta(days=900) + timedelta(seconds=700 * bench_store.RUNS)
+SYSTEM = SYSTEMS[0]
+NOW = datetime.fromtimestamp((BEGIN + RUNS * STEP) / MICROSECONDS, UTC)
 PAGE_S, TICK_S = 0.150, 0.050
 ROUNDS = 20
-# What bench_store holds, under the names that indicators ask for: a drill a day, refreshes, patching.
+# What the history holds, under the names that indicators ask for: a drill a day, refreshes, patching.
 RENAMED = (
     "UPDATE slots SET finished_at = scheduled_for + 60000000, started_at = scheduled_for",
     "UPDATE finding_keys SET finding_id = 'drill.restore' WHERE finding_id = 'check.5' AND id < 4000",
@@ -85,8 +84,8 @@ def main() -> None:
     for engine in sys.argv[1:] or ["sqlite", "postgres"]:
         with tempfile.TemporaryDirectory() as directory:
             root = Path(directory).resolve()
-            with bench_store.where(engine, root) as url, open_store(root, url) as store:
-                bench_store.fill(store)
+            with empty_store(engine, root) as url, open_store(root, url) as store:
+                fill(store)
                 bench(store, engine)
 
 

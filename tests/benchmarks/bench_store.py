@@ -64,7 +64,6 @@ def questions(store: Store) -> dict[str, Callable[[], object]]:
         "history of a finding": history,
         "spans of a finding": lambda: ask.spans_of(*key(chance.randrange(1, KEYS))),
         "calendar, a month": lambda: store.slots.between(*month()),
-        "runs, a month": lambda: ask.runs_between(*month()),
         "durations": lambda: ask.durations(chance.choice(SYSTEMS), job()),
         "metric": lambda: ask.metric(chance.choice(SYSTEMS), job(), "rows"),
         "actions to undo": lambda: ask.actions(undoable=True),

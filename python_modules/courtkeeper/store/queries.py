@@ -136,14 +136,6 @@ class Queries:
         query = select(runs).where(runs.c.status == RunStatus.RUNNING).order_by(runs.c.started_at)
         return [_run(row) for row in self._all(query)]
 
-    def runs_between(
-        self, start: datetime, end: datetime, *, system: str | None = None, limit: int = 5000
-    ) -> list[RunRow]:
-        """Return the runs begun from `start` to before `end`, in order, at most `limit`."""
-        query = select(runs).where(runs.c.started_at >= start, runs.c.started_at < end)
-        query = query.where(*_given(runs.c.system == system, system))
-        return [_run(row) for row in self._all(query.order_by(runs.c.started_at, runs.c.id).limit(limit))]
-
     def durations(self, system: str, job: str, *, last: int = 30) -> list[float]:
         """Return how long the last good runs of a job took, in seconds, the latest first; no check runs."""
         query = (
