@@ -22,6 +22,10 @@ from courtkeeper.vault.unseal import unseal
 # The version of Postgres that knows `transaction_timeout`, and what begins each complaint of pg_restore.
 _TIMEOUT_SINCE = 17
 _ERROR = "pg_restore: error:"
+# What building an index may take where the server allows less; its default is 64 MB.
+_MEMORY = """
+SELECT '256MB' FROM pg_settings WHERE name = 'maintenance_work_mem' AND setting::bigint < 262144
+"""
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 _PROVIDERS_SINCE, _BUILTIN_SINCE = 150000, 170000
 
@@ -88,17 +92,22 @@ def fill(
     is not, RestoreError where pg_restore fails.
     """
     program = target.program("pg_restore")
+    environment = target.environment()
     with target.connected(name) as connection:
         newer = (
             major(programs.version_of(program)) >= _TIMEOUT_SINCE > connection.info.server_version // 10000
         )
+        row = connection.execute(_MEMORY).fetchone()
+    if row:  # an index is built in one pass rather than sorted on disk
+        given = environment.get("PGOPTIONS", "")
+        environment["PGOPTIONS"] = f"{given} -c maintenance_work_mem={row[0]}".strip()
     command: list[str | Path] = [
         program, *([] if newer else ["--exit-on-error"]), "--no-password", *arguments,
         f"--dbname={target.conninfo(name)}",
     ]  # fmt: skip
     feed(
         command,
-        target.environment(),
+        environment,
         lambda write: unseal(place, backup.prefix, part, identities, write, progress=progress),
         excused=lambda said: newer and is_only_timeout(said),
     )
