@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Self
 
 import msgspec
@@ -318,7 +319,7 @@ class _Sample:
         self._see(key)
         self._types[key.type] = self._types.get(key.type, 0) + 1
         _count(self._of(key.database).of(key.name), key, self._settings.small)
-        _keep(self._largest.setdefault(key.type, []), key, self._settings.largest, _size)
+        _keep(self._largest.setdefault(key.type, []), key, self._settings.largest, attrgetter("size"))
         if key.elements is not None:
             _keep(self._fullest.setdefault(key.type, []), key, self._settings.largest, _elements)
         wide = WIDE.get(key.type)
@@ -362,10 +363,6 @@ class _Sample:
                 other.merge(one)
             first.append(other)
         return tuple(first)
-
-
-def _size(key: Key) -> int:
-    return key.size
 
 
 def _elements(key: Key) -> int:
