@@ -1,5 +1,6 @@
 """A scheduler's year on an injected clock: how long a tick takes, and whether memory stays flat.
 
+The store holds 100,000 runs and 2,000,000 findings of the years before, a fifth of them of the same system.
 Run it as `python tests/benchmarks/bench_scheduler.py`. The executor is a fake one: it runs nothing.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from courtkeeper.store import open_store
+from support.history import SYSTEMS, fill
 from support.scheduling import Bench
 
 DAYS = 365
@@ -61,7 +63,8 @@ def main() -> None:
     processor: list[float] = []
     memory: list[float] = []
     with tempfile.TemporaryDirectory() as directory, open_store(Path(directory)) as store:
-        bench = Bench(store, Path(directory), *jobs(), lease=timedelta(days=1))
+        fill(store)
+        bench = Bench(store, Path(directory), *jobs(), lease=timedelta(days=1), system=SYSTEMS[0])
         ticks = int(timedelta(days=DAYS) / EVERY)
         for number in range(ticks):
             bench.now += EVERY

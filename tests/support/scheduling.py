@@ -49,7 +49,7 @@ class Bench:
 
     def another(self, executor: FakeExecutor | None = None, **settings: Any) -> Scheduler:
         return Scheduler(
-            Settings(system="x", **settings),
+            Settings(**{"system": "x", **settings}),
             store=self.store,
             executor=executor or self.executor,
             calendar=lambda: self.loaded,

@@ -33,6 +33,7 @@ JOBS = (
     {"name": "reports", "schedule": "FREQ=DAILY;BYHOUR=12;BYMINUTE=0"},
 )
 RUNNING = "20260304T122500Z-reports-beef"
+UNDOABLE = 136  # the first action of the run of checks three hours ago: 45 ran before it, with three each
 
 
 class Scene:
@@ -84,7 +85,7 @@ class Scene:
         findings = [
             found("disk /var", "crit" if number < 5 else "warn", observed=70 + number % 25, threshold=80,
                   unit="%", summary="Fills up.", fix="Make room.", applied="Removed old logs.",
-                  undo="untar logs.tar"),
+                  undo="courtkeeper vault release logs"),
             found("clock", "ok" if number % 7 else "warn", observed=number % 7 / 10, threshold=0.5, unit="s"),
             found(HOSTILE, "warn", host=f"db<b>{HOSTILE}", summary=HOSTILE, fix=HOSTILE, observed=HOSTILE),
         ]  # fmt: skip

@@ -31,6 +31,25 @@ class Slot:
     obstacle: Obstacle | None = None
 
 
+def chain(loaded: Loaded, first: str, last: str) -> list[str]:
+    """Return the jobs from `first` to `last`, each behind all that it waits for (`after`) of them.
+
+    Jobs on which `last` waits, but which do not wait for `first`, are none of them. Empty where `last` does
+    not wait for `first`.
+    """
+    waits = {job.name: [each.job for each in job.after] for job in loaded.jobs}
+    found: dict[str, bool] = {first: True}  # whether a job is behind `first`; in the order of the chain
+
+    def behind(name: str) -> bool:
+        if name not in found:
+            # No circle: a job that waits for itself is not among the good ones.
+            is_behind = [behind(each) for each in waits.get(name, ())]
+            found[name] = any(is_behind)
+        return found[name]
+
+    return [name for name, is_behind in found.items() if is_behind] if behind(last) else []
+
+
 def slots(loaded: Loaded, start: datetime, end: datetime, *, only: str = "") -> Iterator[Slot]:
     """Yield the slots of all enabled jobs from `start` on and before `end`, by time and then by name.
 

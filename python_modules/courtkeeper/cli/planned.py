@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeAlias
 
 import msgspec
 
@@ -11,8 +12,11 @@ from courtkeeper.runner.options import RunOptions, find_inventory
 from courtkeeper.runner.record import RunRecord, RunStatus, read
 from courtkeeper.runner.store import runs_dir
 
+# What to run, and the locks that it holds.
+Request: TypeAlias = tuple[RunOptions, tuple[str, ...]]
 
-def by_calendar(asked: RunOptions) -> tuple[RunOptions, tuple[str, ...]]:
+
+def by_calendar(asked: RunOptions) -> Request:
     """Return the request with what the calendar says of its job, and the locks that this holds.
 
     What was asked for explicitly stays. A name that is no job of the calendar is a playbook's.
@@ -38,6 +42,45 @@ def by_calendar(asked: RunOptions) -> tuple[RunOptions, tuple[str, ...]]:
         extra_vars={**job.variables, **asked.extra_vars},
         timeout_s=timeout,
     ), job.locks
+
+
+def from_job(asked: RunOptions, first: str) -> list[Request]:
+    """Return one request for each job from `first` on to the one asked for; empty if `first` is no job.
+
+    The first goes on where it failed, if its last run did. Raises ConfigurationError where the one asked for
+    does not wait for `first`, where the request says what only one job can mean, or an entry is broken.
+    """
+    from courtkeeper.calendar.load import PATH, load
+    from courtkeeper.calendar.plan import chain
+
+    inventory = find_inventory(asked.root, asked.inventory)
+    if not (inventory / PATH).is_file():
+        return []
+    loaded = load(inventory, asked.root)
+    if first not in {*loaded.broken, *(job.name for job in loaded.jobs)}:
+        return []
+    names = chain(loaded, first, asked.job)
+    if not names:
+        raise ConfigurationError(
+            f"{asked.job} does not wait for {first}: --start-at takes a run or a job that it is `after`."
+        )
+    for_one = (asked.limit, asked.day, asked.timeout_s, asked.extra_vars or None)
+    if len(names) > 1 and any(each is not None for each in for_one):
+        raise ConfigurationError(
+            f"--start-at {first} runs {', '.join(names)}: leave out --limit, --date, -e and --timeout, which "
+            "are for one job."
+        )
+    requests = [by_calendar(replace(asked, job=name)) for name in names]
+    options, locks = requests[0]
+    return [(_gone_on(options), locks), *requests[1:]]
+
+
+def _gone_on(asked: RunOptions) -> RunOptions:
+    """Return the request for the hosts that its last run has not done; as it is if that did not fail."""
+    try:
+        return resumed(asked, "last")
+    except ConfigurationError:
+        return asked  # it did not fail, or never ran
 
 
 def resumed(asked: RunOptions, start_at: str) -> RunOptions:

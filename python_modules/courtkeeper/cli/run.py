@@ -52,8 +52,9 @@ def command(
         str | None,
         typer.Option(
             "--start-at",
-            help="Go on where a failed run failed: `last`, or a run's id. Hosts that are done are left out.",
-            metavar="RUN",
+            help="Go on where it failed: `last` or a run's id leaves out the hosts that are done; a job that "
+            "this one waits for runs that first, and then all that come after it.",
+            metavar="RUN|JOB",
         ),
     ] = None,
     secrets_file: Annotated[
@@ -70,7 +71,8 @@ def command(
     """Run a job on a system.
 
     A job of the calendar has its playbook, limit, variables and time limit, where nothing else is said, and
-    holds what it holds when it runs by itself.
+    holds what it holds when it runs by itself. With --start-at JOB the jobs between run one after the other,
+    and the first that does not end well, or finds something critical, is the last.
 
     Exit code 0: all good. 1: the job failed. 2: wrong usage or configuration. 3: critical findings.
     """
@@ -87,10 +89,25 @@ def command(
         secrets_file=secrets_file,
         report=not no_report,
     )
-    options, locks = planned.by_calendar(asked)
-    if start_at is not None:
-        options = planned.resumed(options, start_at)
-    sys.exit(_run(options, locks, as_json=as_json, quiet=quiet))
+    requests = planned.from_job(asked, start_at) if start_at is not None else []
+    if not requests:
+        options, locks = planned.by_calendar(asked)
+        requests = [(options if start_at is None else planned.resumed(options, start_at), locks)]
+    sys.exit(_run_all(requests, as_json=as_json, quiet=quiet))
+
+
+def _run_all(requests: list[planned.Request], *, as_json: bool, quiet: bool) -> int:
+    """Run one after the other, until one does not end well."""
+    code = 0
+    for number, (options, locks) in enumerate(requests, 1):
+        code = _run(options, locks, as_json=as_json, quiet=quiet)
+        left = [each.name for each, _ in requests[number:]]
+        if code and left:
+            again = f"courtkeeper run {left[-1]} -i {options.inventory} --start-at {options.name}"
+            said = f"{options.name} did not end well, so these were not run: {', '.join(left)}"
+            sys.stderr.write(f"courtkeeper: {said}; go on with `{again}`.\n")
+            break
+    return code
 
 
 def _run(options: RunOptions, locks: tuple[str, ...], *, as_json: bool, quiet: bool) -> int:

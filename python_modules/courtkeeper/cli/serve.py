@@ -148,10 +148,12 @@ def _stopped_by_signals() -> Iterator[tuple[threading.Event, threading.Event]]:
 
 def _say(sentence: str) -> None:
     now = datetime.now(UTC)
-    sys.stderr.write(common.printable(f"{now:%Y-%m-%dT%H:%M:%SZ} {sentence}") + "\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # a log on a full disk must not end the scheduler
+        sys.stderr.write(common.printable(f"{now:%Y-%m-%dT%H:%M:%SZ} {sentence}") + "\n")
+        sys.stderr.flush()
 
 
 def _say_json(sentence: str) -> None:
-    common.print_json({"at": datetime.now(UTC), "said": sentence})
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        common.print_json({"at": datetime.now(UTC), "said": sentence})
+        sys.stdout.flush()

@@ -73,7 +73,7 @@ def short(value: str, limit: int) -> str:
 
 def breakable(value: str) -> Markup:
     """Return a name such as `public.play_events_id_seq` with places where a line may break."""
-    parts = re.split(r"(?<=[._/@:\-])(?=\w)", clean(value))
+    parts = re.split(r"(?<=[._/@:;,\-])(?=\w)", clean(value))
     return Markup("<wbr>").join(parts)
 
 

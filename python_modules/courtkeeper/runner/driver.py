@@ -108,13 +108,15 @@ def run(
             started_at=started,
         )
         heard = observer or Observer()
-        with store.driving(run_dir):
-            _write(record, run_dir, plan.root)
+        with store.room_for(run_dir, plan.root), store.driving(run_dir):
+            record.write(run_dir)
             heard.began(record)
             _Supervisor(plan, record, run_dir, on_progress, cancel or Cancellation(), heard).run()
             record.finished_at = max(clock().astimezone(UTC), started)
-            _write(record, run_dir, plan.root)
-            heard.ended(record)
+            try:
+                record.write(run_dir)
+            finally:  # where its own disk is full, the store may be on another
+                heard.ended(record)
         return _with_report(record, run_dir, wanted=request.report)
 
 
@@ -142,13 +144,6 @@ def _check(request: RunOptions, now: datetime) -> Plan:
         day=day,
         path=path,
     )
-
-
-def _write(record: RunRecord, run_dir: Path, root: Path) -> None:
-    try:
-        record.write(run_dir)
-    except OSError as error:
-        raise store.cannot_write(run_dir / "run.json", root, error) from error
 
 
 def _with_report(record: RunRecord, run_dir: Path, *, wanted: bool) -> CompletedRun:
@@ -226,25 +221,35 @@ class _Supervisor:
     def _output(self) -> Iterator[Callable[[str], None]]:
         """Keep what ansible-playbook prints, for whoever looks closer, in a file only this user reads."""
         handle = os.open(self.run_dir / "output.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as stream:
 
-            def keep(text: str) -> None:
-                line = text.replace("\r", "")
-                stream.write(line + "\n")
-                stream.flush()
-                self.observer.printed(line)
+        def keep(text: str) -> None:
+            line = text.replace("\r", "")
+            with suppress(OSError):  # a full disk is no reason to end a job half-way
+                os.write(handle, f"{line}\n".encode(errors="replace"))
+            self.observer.printed(line)
 
+        try:
             yield keep
+        finally:
+            os.close(handle)
 
     # The thread of ansible-runner
 
     def _execute(self) -> None:
+        try:
+            self._run_ansible()
+        finally:
+            self.events.put({})  # whoever waits for an event hears that there is none to come
+
+    def _run_ansible(self) -> None:
         try:
             # The package first: only that waits until another run's thread has imported it whole.
             import ansible_runner  # noqa: F401
             import pexpect
             from ansible_runner.config.runner import RunnerConfig as Config
             from ansible_runner.runner import Runner
+
+            from courtkeeper.runner import terminal
         except ImportError as error:
             self.trouble = f"ansible-runner cannot be imported ({error}): pip install 'courtkeeper[driver]'."
             return
@@ -256,6 +261,7 @@ class _Supervisor:
             runner = Runner(config, event_handler=self._enqueue, cancel_callback=self.ended.is_set)
             if self.stopping.is_set():
                 return
+            terminal.use()
             runner.run()
             self.rc = runner.rc
         except pexpect.TIMEOUT:
@@ -305,7 +311,10 @@ class _Supervisor:
             if deadline is not None and time.monotonic() >= deadline:
                 return RunStatus.TIMEOUT
             with suppress(queue.Empty):
-                self._take(self.events.get(timeout=_TICK_S), keep)
+                event = self.events.get(timeout=_TICK_S)
+                self._take(event, keep)
+                if not event:  # the thread's last word
+                    thread.join(_TICK_S)
             self._tell()
         return None
 

@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -54,6 +54,17 @@ def cannot_write(path: Path, root: Path, error: OSError) -> CourtkeeperError:
 
 
 @contextmanager
+def room_for(run_dir: Path, root: Path) -> Iterator[None]:
+    """Turn what the disk says while a run is written into the error of `cannot_write`."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever reads along has gone: no disk's fault
+    except OSError as error:
+        raise cannot_write(Path(error.filename or run_dir), root, error) from error
+
+
+@contextmanager
 def only_one(root: Path, inventory: Path, job: str) -> Iterator[None]:
     """Hold the right to run `job` on `inventory`. Raises CourtkeeperError if another run has it.
 
@@ -74,8 +85,9 @@ def only_one(root: Path, inventory: Path, job: str) -> Iterator[None]:
             raise CourtkeeperError(
                 f"{job} is already running on {name} ({holder}): wait for it, or cancel it."
             )
-        os.truncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()}".encode(), 0)
+        with suppress(OSError):  # who has it is a courtesy: a full disk takes the lock and not the word
+            os.truncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()}".encode(), 0)
         yield
     finally:
         os.close(handle)
@@ -146,5 +158,6 @@ def _mark_failed(run_dir: Path, now: datetime, ended: int, left: list[int]) -> R
     )
     if left:
         old.message += f" Not ended, for want of permission: {', '.join(map(str, left))}."
-    old.write(run_dir)
+    with room_for(run_dir, run_dir.parents[2]):
+        old.write(run_dir)
     return old

@@ -23,7 +23,7 @@ _TIDY_EVERY = timedelta(hours=24)
 
 
 class CalendarFile:
-    """An inventory's calendar, read again when it, a blackout beside it or the playbooks have changed."""
+    """An inventory's calendar, read again when it, blackouts, hosts or playbooks change."""
 
     def __init__(self, inventory: Path, root: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Read nothing yet."""
@@ -46,7 +46,8 @@ class CalendarFile:
 
     def _stamp(self) -> object:
         file = self._inventory / PATH
-        seen = [file, self._root / "playbooks", *sorted(file.parent.glob("*.ics"))]
+        beside = [*sorted(file.parent.glob("*.ics")), *sorted(self._inventory.glob("hosts*"))]
+        seen = [file, self._root / "playbooks", *beside]
         return [(path, *_changed(path)) for path in seen]
 
 

@@ -129,7 +129,10 @@ class People:
             )
             done = connection.execute(marking).rowcount > 0
             if done:
-                self._log(connection, at, by, "undo", "", f"action {action}")
+                whose = select(runs.c.system, runs.c.run_id, actions.c.undo)
+                found = whose.join(actions, actions.c.run == runs.c.id).where(actions.c.id == action)
+                row = connection.execute(found).one()
+                self._log(connection, at, by, "undo", row.system, row.run_id, row.undo)
             return done
 
     def log(

@@ -198,9 +198,12 @@ class Slots:
 
     @contextmanager
     def dispatching(self, system: str, now: datetime, most: int) -> Iterator[Dispatch]:
-        """Yield each job's oldest waiting slot, at most `most`, while nobody else decides anything."""
+        """Yield each job's oldest waiting slot, at most `most`, while nobody else decides anything.
+
+        What a person asked for does not stand behind what waits for a window or for approval.
+        """
         number = func.row_number().over(
-            partition_by=slots.c.job, order_by=[slots.c.scheduled_for, slots.c.id]
+            partition_by=[slots.c.job, slots.c.trigger], order_by=[slots.c.scheduled_for, slots.c.id]
         )
         ranked = select(slots.c.id, number.label("number")).where(*waiting(system, now)).subquery()
         query = (

@@ -67,6 +67,8 @@ def build(site: Site, gate: Gate) -> Starlette:
             Route("/runs/{run_id}/live", Live(site).stream),
             Route("/runs/{run_id}/output.txt", pages.output),
             Route("/runs/{run_id}/report.html", pages.report),
+            Route("/runs/{run_id}/undo/{number:int}", pages.undo),
+            Route("/runs/{run_id}/undo/{number:int}/state", pages.undo_state),
             Route("/findings", pages.findings),
             Route("/findings/{number:int}", pages.finding),
             Route("/kpis", pages.kpis),
@@ -169,6 +171,23 @@ class Pages:
         found = _found(self._site.store.queries.run_page(request.path_params["run_id"]), "run")
         record = _found(found.record, "report of that run any more, or yet")
         return HTMLResponse(report.render(record), headers={"content-security-policy": _REPORT_POLICY})
+
+    def undo(self, request: Request) -> Response:
+        """Show what would be run to take something back, and ask whether to."""
+        view = runs.undo_page(self._site, request.path_params["run_id"], request.path_params["number"])
+        view = _found(view, "thing to take back, or it was taken back before")
+        return render.page(request, "undo.html.j2", view, title="Take this back?")
+
+    def undo_state(self, request: Request) -> Response:
+        """Answer how it stands with what is being taken back: 204 while it goes on."""
+        each = runs.undo_state(self._site, request.path_params["run_id"], request.path_params["number"])
+        if each is None or (each.attempt and each.attempt.going):
+            return Response(status_code=204)
+        who = request.state.who
+        view = {"each": each, "now": self._site.clock(), "can": who is not None and who.operates}
+        answer = render.part("_undone.html.j2", view)
+        answer.status_code = 286  # by which htmx knows that it need not ask again
+        return answer
 
     def findings(self, request: Request) -> Response:
         """Answer `/findings`."""

@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from courtkeeper import undo
 from courtkeeper.calendar.load import Loaded
 from courtkeeper.calendar.model import Job
 from courtkeeper.findings import ConfigurationError
@@ -65,13 +66,22 @@ class Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slot: Annotated[int, Meta(ge=0, le=1 << 53)] = 0
 
 
-Deed: TypeAlias = Approve | Hold | Release | Run | Cancel
+class Undo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Take back one thing that a run did, by its number; `confirmed` says that its command was read."""
+
+    run_id: Name
+    action: Annotated[int, Meta(ge=1, le=1 << 53)]
+    confirmed: bool = False
+
+
+Deed: TypeAlias = Approve | Hold | Release | Run | Cancel | Undo
 DEEDS: dict[str, type[Deed]] = {
     "approve": Approve,
     "hold": Hold,
     "release": Release,
     "run": Run,
     "cancel": Cancel,
+    "undo": Undo,
 }
 
 
@@ -89,6 +99,8 @@ def do(site: Site, who: Who, deed: Deed) -> str:
             return _run(site, who, deed)
         case Cancel():
             return _cancel(site, who, deed)
+        case Undo():
+            return _undo(site, who, deed)
 
 
 def _approve(site: Site, who: Who, deed: Approve) -> str:
@@ -165,6 +177,18 @@ def _cancel(site: Site, who: Who, deed: Cancel) -> str:
     if site.store.overview.slot(deed.slot) is None:
         raise ConfigurationError("There is no such slot.")
     return "cancelled" if people.cancel_slot(deed.slot, by=who.name, at=now) else "over"
+
+
+def _undo(site: Site, who: Who, deed: Undo) -> str:
+    page = site.store.queries.run_page(deed.run_id)
+    if page is None:
+        raise ConfigurationError("There is no such run.")
+    _calendar(site, page.row.system)
+    way = undo.to_run(undo.chosen(undo.ways_back(page.actions), deed.action, page.row.run_id))
+    if not deed.confirmed:
+        raise ConfigurationError(f"This runs `{way.action.undo}` {way.where}: confirm that (confirmed).")
+    begun = site.undoing.begin(way, site.calendars.inventories[page.row.system], who.name)
+    return "undoing" if begun else "undoing-before"
 
 
 def _calendar(site: Site, system: str) -> Loaded:

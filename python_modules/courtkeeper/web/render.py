@@ -37,6 +37,8 @@ SAID = {
     "asked-before": "It was asked for already and has not begun yet.",
     "cancelling": "The run is asked to end; its processes are ended within seconds.",
     "cancelled": "Cancelled: this slot does not run.",
+    "undoing": "It is being taken back; below it says how that ends.",
+    "undoing-before": "It is being taken back already.",
     "over": "It had ended or begun already: nothing was done.",
 }
 

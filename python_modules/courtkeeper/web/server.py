@@ -25,6 +25,7 @@ class Server:
     def __init__(self, site: Site, gate: Gate, say: Callable[[str], None]) -> None:
         """Prepare it; `gate` is what `Access.check` returned, and `say` takes sentences for a person."""
         self._say = say
+        self._site = site
         self._access = access = gate.access
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -71,6 +72,7 @@ class Server:
     def __exit__(self, *_: object) -> None:
         """Stop."""
         self._server.should_exit = True
+        self._site.undoing.stop()
         self._thread.join(_STOP_S * 3)
         _LOG.removeHandler(self._complaints)
 

@@ -17,6 +17,7 @@ from courtkeeper.scheduler.forecast import Forecast
 from courtkeeper.scheduler.service import CalendarFile
 from courtkeeper.store.rows import RunRow
 from courtkeeper.store.store import Store
+from courtkeeper.web.undoing import Undoing
 
 _MONTHS_KEPT = 48
 _KEPT = timedelta(seconds=30)
@@ -27,6 +28,8 @@ class Calendars:
 
     def __init__(self, root: Path, inventories: Mapping[str, Path]) -> None:
         """`inventories` are directories by the system's name."""
+        self.root = root
+        self.inventories = dict(inventories)
         self._files = {system: CalendarFile(path, root) for system, path in inventories.items()}
         self._lock = threading.Lock()
         self._months: OrderedDict[tuple[int, str, datetime], tuple[Loaded, list[plan.Slot]]] = OrderedDict()
@@ -80,9 +83,14 @@ class Site:
     store: Store
     calendars: Calendars
     clock: Callable[[], datetime] = utc_now
+    undoing: Undoing = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _jobs: tuple[datetime, list[tuple[str, str]]] | None = None
     _forecasts: dict[str, tuple[datetime, Loaded, dict[str, Forecast | None]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing that is being taken back."""
+        self.undoing = Undoing(self.store, self.calendars.root, self.clock)
 
     def jobs(self) -> list[tuple[str, str]]:
         """Return every (system, job) that runs or ran; new ones of the store are seen half a minute later."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -14,7 +16,7 @@ import pytest
 from runner_checkout import until
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Status
-from courtkeeper.runner import CompletedRun, Progress, record
+from courtkeeper.runner import CompletedRun, Progress, processes, record
 from courtkeeper.runner.record import RunStatus
 
 Run = Callable[..., CompletedRun]
@@ -190,6 +192,35 @@ def test_a_disk_that_cannot_be_written_is_a_sentence(run: Run, checkout: Path, t
     (tmp_path / "var").write_text("a file where a directory should be")
     with pytest.raises(CourtkeeperError, match=r"var/locks/.* cannot be written: .*; make room"):
         run("nobody", root=tmp_path, inventory="bad")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system to fill")
+@pytest.mark.parametrize("room_kb", [0, 4])
+def test_a_disk_that_is_full_is_a_sentence_and_leaves_no_process(
+    run: Run, checkout: Path, tmp_path: Path, room_kb: int
+) -> None:
+    for name in ("ansible.cfg", "playbooks", "inventory"):
+        (tmp_path / name).symlink_to(checkout / name)
+    var = tmp_path / "var"
+    var.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(var)]
+    mounted = subprocess.run(mount, capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        (var / "platform").mkdir()
+        (var / "platform/secrets.json").touch(0o600)
+        (var / "platform/secrets.json").write_text("{}")
+        with contextlib.suppress(OSError), (var / "filler").open("wb", buffering=0) as filler:
+            while filler.write(b"x" * 1024):
+                pass
+        os.truncate(var / "filler", (var / "filler").stat().st_size - room_kb * 1024)
+        with pytest.raises(CourtkeeperError, match=r"^var/\S+ cannot be written: No space left on device;"):
+            run("nobody", root=tmp_path)
+        for run_dir in (var / "runs").glob("*"):
+            assert processes.of_run(run_dir) == set()
+    finally:
+        subprocess.run(["umount", str(var)], check=True)
 
 
 def test_runs_in_threads_of_one_process_do_not_mix(run: Run) -> None:

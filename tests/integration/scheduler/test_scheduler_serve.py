@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -23,6 +25,18 @@ from runner_checkout import PASSWORD, PIN, PLAYBOOKS, build, command, until, wit
 
 NEVER = "FREQ=YEARLY;BYMONTH=1;BYMONTHDAY=1;BYHOUR=0;BYMINUTE=0"
 LONG = 120.0
+MENDABLE = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: Look
+      ansible.builtin.stat: {path: "{{ playbook_dir }}/../mended"}
+      register: found
+      failed_when: inventory_hostname == 'two' and not found.stat.exists
+    - name: Ping
+      ansible.builtin.ping: {}
+"""
+LOCAL = "{ansible_connection: local, ansible_python_interpreter: '{{ ansible_playbook_python }}'}"
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +122,10 @@ def answer(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
+def lines(done: subprocess.CompletedProcess[str]) -> list[Any]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 @pytest.mark.slow
 def test_a_day_of_a_scheduler(root: Path, store: Store, serve: Serve, token: str) -> None:
     first = serve()
@@ -172,7 +190,60 @@ def test_a_persons_run_is_in_the_history_and_is_resumed(root: Path, store: Store
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
-def test_findings_approve_and_cancel_answer_in_json(root: Path) -> None:
+def test_a_chain_goes_on_at_the_job_and_the_hosts_that_failed(root: Path) -> None:
+    inventory = root / "inventory/two"
+    (inventory / "group_vars/all").mkdir(parents=True)
+    (inventory / "hosts.yml").write_text(f"all: {{hosts: {{one: {LOCAL}, two: {LOCAL}}}}}\n")
+    jobs = [{"name": "base", "playbook": "mendable", "schedule": NEVER},
+            {"name": "top", "playbook": "everyone", "limit": "one", "schedule": NEVER,
+             "after": [{"job": "base", "within_hours": 1}]}]  # fmt: skip
+    path = inventory / "group_vars/all/calendar.yml"
+    path.write_text(yaml.safe_dump({"courtkeeper_calendar": {"jobs": jobs}}))
+    (root / "playbooks/mendable.yml").write_text(MENDABLE)
+    chain = ("run", "top", "-i", "two", "--json", "--no-report", "--start-at", "base")
+    broken = courtkeeper(root, *chain)
+    assert broken.returncode == 1
+    assert [(each["job"], each["status"], list(each["host_stats"])) for each in lines(broken)] == [
+        ("base", "failed", ["one", "two"])
+    ]
+    assert "were not run: top; go on with `courtkeeper run top -i two --start-at base`" in broken.stderr
+    (root / "mended").touch()
+    mended = courtkeeper(root, *chain)
+    assert mended.returncode == 0, mended.stderr
+    assert [(each["job"], each["status"], list(each["host_stats"])) for each in lines(mended)] == [
+        ("base", "ok", ["two"]),
+        ("top", "ok", ["one"]),
+    ]
+    for arguments, sentence in (
+        (["base", "--start-at", "top"], "base does not wait for top"),
+        (["top", "--start-at", "base", "-e", "a=1"], "runs base, top: leave out"),
+    ):
+        refused = courtkeeper(root, "run", *arguments, "-i", "two")
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert sentence in refused.stderr
+
+
+@pytest.mark.slow
+def test_no_secret_is_in_the_store_however_it_is_packed(root: Path, store: Store, tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    given = ["--date", "2026-02-11", "-e", "word=x", "-e", f"proof={proof}"]
+    done = answer(courtkeeper(root, "run", "leaky", "-i", "x", "--json", *given))
+    assert PASSWORD in json.loads(proof.read_text())  # the job had it, and prints it in every way it knows
+    page = store.queries.run_page(done["run_id"])
+    assert page is not None
+    kept = msgspec.json.encode(page).decode() + "".join(
+        each.text for each in store.queries.output(done["run_id"])
+    )
+    kept += (root / "var/runs" / done["run_id"] / "report.html").read_text()
+    kept += json.dumps(done)
+    assert kept.count("********") > 10
+    for form in (PASSWORD, json.dumps(PASSWORD)[1:-1], html.escape(PASSWORD), repr(PASSWORD)[1:-1], PIN):
+        assert form not in kept
+
+
+def test_findings_approve_and_cancel_answer_in_json(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = answer(courtkeeper(root, "findings", "--json", "--job", "nothing"))
     assert seen == {"rows": [], "next": ""}
     for _, new in ((1, True), (2, False)):
@@ -187,5 +258,12 @@ def test_findings_approve_and_cancel_answer_in_json(root: Path) -> None:
     ):  # fmt: skip
         refused = courtkeeper(root, *arguments)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), arguments
+    monkeypatch.setenv("COURTKEEPER_STORE", str(tmp_path / "newer.sqlite"))
+    with open_store(root) as newer, newer.database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    refused = courtkeeper(root, "serve", "-i", "x", "--no-web")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "has schema 9999" in refused.stderr
+    monkeypatch.delenv("COURTKEEPER_STORE")
     preview = answer(courtkeeper(root, "serve", "-i", "x", "--preview", "9000", "--json"))
     assert {each["job"] for each in preview["slots"]} == {"good", "nightly", "everyone"}

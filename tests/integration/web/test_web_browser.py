@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.sites import HOSTILE, RUNNING, Scene
+from support.sites import HOSTILE, RUNNING, UNDOABLE, Scene
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra: dev)")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -28,6 +28,7 @@ PAGES = {
     "job with trends": "/jobs/x/drift",
     "runs": "/runs",
     "run": f"/runs/{CHECKS}",
+    "undo": f"/runs/{CHECKS}/undo/{UNDOABLE}",
     "running": f"/runs/{RUNNING}",
     "findings": "/findings?state=all",
     "finding": "/findings/1",

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import re
 from html.parser import HTMLParser
 
 import httpx
 import pytest
 
-from support.sites import HOSTILE, RUNNING, Scene
+from courtkeeper.kpi.definitions import INDICATORS
+from support.sites import HOSTILE, RUNNING, UNDOABLE, Scene
 
 CHECKS = Scene.checks_id(3)
 PAGES = (
     "/", "/calendar", "/calendar?month=2026-04&system=x", "/calendar/2026-03-03", "/calendar/2026-03-05",
     "/jobs", "/jobs/x/checks", "/jobs/x/patching", "/jobs/x/drift", "/jobs/x/reports",
     "/runs", "/runs?system=x&job=checks&status=ok", f"/runs/{CHECKS}", f"/runs/{RUNNING}",
-    f"/runs/{CHECKS}/report.html", "/findings", "/findings?state=all&finding=disk.space",
+    f"/runs/{CHECKS}/report.html", f"/runs/{CHECKS}/undo/{UNDOABLE}",
+    "/findings", "/findings?state=all&finding=disk.space",
     "/findings?status=warn&system=x", "/findings/1", "/findings/2", "/kpis", "/kpis?days=90", "/audit",
 )  # fmt: skip
 BAD = (
@@ -29,6 +32,7 @@ MISSING = (
     "/runs/..%2f..%2fetc%2fpasswd", "/runs/%2e%2e/%2e%2e/etc/passwd",
     "/runs/..%2f..%2fetc%2fpasswd/output.txt", "/static/x/..%2f..%2faccess.py",
     "/static/0/vendor%2fREADME.md", f"/runs/{RUNNING}/report.html", "/findings/99999999999999999999",
+    f"/runs/{RUNNING}/undo/1",
 )  # fmt: skip
 
 
@@ -75,6 +79,27 @@ def test_a_page_shows_and_runs_nothing_of_anybody_else(local, path):
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_pages_say_what_numbers_mean_and_where_they_go(local):
+    def text(path: str) -> str:
+        return html.unescape(local.visitor().get(path).text)
+
+    kpis = text("/kpis")
+    for each in INDICATORS:
+        assert each.definition in kpis, each.title
+    drift = text("/jobs/x/drift")
+    assert "Tasks that would change something" in drift
+    assert "How much drift would change" in drift  # the picture's own name
+    checks = text("/jobs/x/checks")
+    assert "nine of ten of the last 20 good runs" in checks
+    assert "the night shift" in checks
+    patching = text("/jobs/x/patching")
+    assert "Thursdays 02:00" in patching
+    assert "FREQ" not in patching
+    today = text("/")
+    assert "it waits for approval" in today
+    assert "no scheduler has looked at it yet" in today
 
 
 @pytest.mark.parametrize("path", BAD)

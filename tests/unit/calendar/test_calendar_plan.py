@@ -9,7 +9,7 @@ import pytest
 
 from courtkeeper.calendar.load import load
 from courtkeeper.calendar.notes import notes
-from courtkeeper.calendar.plan import next_start, obstacle, slots
+from courtkeeper.calendar.plan import chain, next_start, obstacle, slots
 from courtkeeper.calendar.words import words
 from support.calendars import BACKUP, read
 
@@ -53,6 +53,22 @@ def test_slots_come_in_order_with_what_stands_in_their_way(tmp_path: Path) -> No
     assert begins is not None
     assert begins.scheduled_for == datetime(2026, 12, 27, 8, tzinfo=UTC)
     assert next_start(loaded, refresh, start, timedelta(hours=3)) is None
+
+
+def test_a_chain_goes_from_one_job_to_another_in_the_order_in_which_they_wait(tmp_path: Path) -> None:
+    after = {"a": "", "b": "a", "c": "a", "other": "", "d": "c b other", "e": "d", "aside": "a"}
+    jobs = "".join(
+        f"    - {{name: {name}, playbook: backup, schedule: FREQ=HOURLY, after: "
+        f"[{', '.join(f'{{job: {each}, within_hours: 2}}' for each in waits.split())}]}}\n"
+        for name, waits in reversed(after.items())
+    )
+    loaded = read(tmp_path, jobs)
+    assert loaded.problems == ()
+    assert chain(loaded, "a", "d") == ["a", "c", "b", "d"]
+    assert chain(loaded, "b", "e") == ["b", "d", "e"]
+    assert chain(loaded, "other", "d") == ["other", "d"]
+    assert chain(loaded, "d", "d") == ["d"]
+    assert chain(loaded, "e", "a") == chain(loaded, "aside", "e") == chain(loaded, "nothing", "e") == []
 
 
 def test_a_window_may_span_midnight_and_a_change_of_clocks(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def test_the_schema_takes_the_embedded_calendar_and_refuses_what_we_refuse() -> 
     checker = jsonschema.Draft202012Validator(json.loads(path.read_text()))
     assert json.loads(path.read_text()) == schema()
     checker.check_schema(schema())
+    for name, kind in schema()["$defs"].items():  # what an editor shows beside a word that it completes
+        assert all(each.get("description") for each in kind.get("properties", {}).values()), name
     checker.validate(found)
     for wrong in (
         {"names": 1},

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from courtkeeper.cli import main
-from courtkeeper.cli.undo import ways_back
 from courtkeeper.runner.record import RunRecord
 from courtkeeper.store import open_store
 from courtkeeper.store.rows import ActionRow
+from courtkeeper.undo import ways_back
 from support.notices import checkout
 from support.records import NOON, found, record
 

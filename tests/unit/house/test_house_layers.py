@@ -23,6 +23,7 @@ LAYERS = [
         "runner",
         "scheduler",
         "store",
+        "undo",
         "wheelhouse",
     },
     {"web"},

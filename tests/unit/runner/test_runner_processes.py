@@ -9,11 +9,14 @@ import threading
 import time
 from pathlib import Path
 
+import ansible_runner.runner
+import pexpect
 import pytest
 
-from courtkeeper.runner import processes, store
+from courtkeeper.runner import processes, store, terminal
 from courtkeeper.runner.processes import MARK, Cancellation, end_run, of_run
 from courtkeeper.runner.progress import ProgressFile
+from courtkeeper.runner.terminal import Terminal
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
@@ -115,3 +118,18 @@ def test_progress_is_read_line_by_line_and_anything_else_is_ignored(tmp_path: Pa
         stream.flush()
         assert progress.latest() == (3, 3, "")
         assert progress.latest() is None
+
+
+def test_a_terminal_rests_only_for_a_child_that_still_lives() -> None:
+    terminal.use()
+    assert ansible_runner.runner.pexpect.spawn is Terminal
+    over = Terminal("true", encoding="utf-8")
+    over.expect(pexpect.EOF)
+    over.wait()
+    over.close()
+    assert (over.exitstatus, over.ptyproc.delayafterclose) == (0, 0.0)
+    lives = Terminal(sys.executable, ["-c", STUBBORN], encoding="utf-8")
+    lives.expect("1")
+    lives.close()
+    assert not lives.isalive()
+    assert lives.ptyproc.delayafterclose > 0

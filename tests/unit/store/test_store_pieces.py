@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.findings import ConfigurationError
+from courtkeeper.store import open_store
 from courtkeeper.store.connection import locate
 from courtkeeper.store.packing import pack_text, unpack_text
 from courtkeeper.store.paging import moment, place, token
@@ -50,3 +51,9 @@ def test_the_store_is_under_var_unless_said(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(ConfigurationError) as caught:
             locate(tmp_path)
         assert "\n" not in str(caught.value)
+
+
+def test_sqlite_writes_ahead_and_keeps_what_it_has_committed(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store, store.database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL

@@ -28,5 +28,5 @@ def test_every_operation_is_described_and_every_reference_resolves() -> None:
 def test_what_changes_something_is_a_post() -> None:
     for operation in OPERATIONS:
         assert (operation.method == "POST") == (
-            operation.path in {"/approve", "/hold", "/release", "/run", "/cancel"}
+            operation.path in {"/approve", "/hold", "/release", "/run", "/cancel", "/undo"}
         )

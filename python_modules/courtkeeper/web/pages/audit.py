@@ -13,7 +13,9 @@ DEEDS = {
     "release": "released",
     "cancel": "cancelled",
     "run": "asked for a run of",
-    "undo": "took back",
+    "undo": "took back what was done by",
+    "undo-begun": "began to take back what was done by",
+    "undo-failed": "could not take back what was done by",
     "login": "signed in",
 }
 

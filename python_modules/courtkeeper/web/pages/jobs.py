@@ -9,6 +9,7 @@ from typing import Any
 
 from courtkeeper.calendar.model import Job
 from courtkeeper.calendar.plan import Slot, slots
+from courtkeeper.calendar.words import words
 from courtkeeper.report.text import duration, integer
 from courtkeeper.report.trends import Sample, trend
 from courtkeeper.runner.record import RunStatus
@@ -70,6 +71,7 @@ def one(site: Site, system: str, name: str) -> dict[str, Any] | None:
         "coming": _next(site, system, name, now),
         "slots": site.store.overview.slots_of_job(system, name, limit=_LAST),
         "forecast": forecast.of_job(site.store, system, name),
+        "schedule": words(loaded.schedules[name]) if loaded and job else "",
         "window": loaded.windows.get(name) if loaded and job else None,
         "spans": queries.open_findings(system=system, job=name, limit=_LAST).rows,
         "holds": [

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from courtkeeper import undo
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.report import page as report
 from courtkeeper.runner.record import RunStatus
-from courtkeeper.store.rows import RunPage
+from courtkeeper.store.rows import ActionRow, RunPage
 from courtkeeper.web.render import log_text
 from courtkeeper.web.site import Site
+from courtkeeper.web.undoing import Attempt
 from courtkeeper.web.words import of_run
 
 _SIZE = 50
 _TAIL_LINES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Undoable:
+    """What was done with its way back, if it is still to go; `kept`: this dashboard keeps its system."""
+
+    action: ActionRow
+    way: undo.Way | None
+    attempt: Attempt | None
+    kept: bool
+
+    @property
+    def offered(self) -> bool:
+        """Whether it can be gone from the dashboard."""
+        return self.kept and self.way is not None and bool(self.way.argv)
 
 
 def listed(site: Site, given: dict[str, str]) -> dict[str, Any]:
@@ -50,7 +68,7 @@ def one(site: Site, run_id: str) -> dict[str, Any] | None:
         "run": row,
         "badge": of_run(row),
         "hosts": found.hosts,
-        "undoable": [action for action in found.actions if action.undo],
+        "undoable": _undoable(site, found),
         "page": report.build(found.record) if found.record is not None else None,
         "log": log,
         "log_cut": cut,
@@ -58,6 +76,38 @@ def one(site: Site, run_id: str) -> dict[str, Any] | None:
         "live": row.status == RunStatus.RUNNING,
         "findings": _counts(found),
     }
+
+
+def undo_page(site: Site, run_id: str, number: int) -> dict[str, Any] | None:
+    """Return the view of one thing to take back, before it is; None where there is none."""
+    found = site.store.queries.run_page(run_id)
+    if found is None:
+        return None
+    ways = undo.ways_back(found.actions)
+    way = next((each for each in ways if each.number == number), None)
+    if way is None:
+        return None
+    later = ways[: ways.index(way)]
+    kept = found.row.system in site.calendars.systems
+    return {"now": site.clock(), "run": found.row, "way": way, "later": later, "kept": kept}
+
+
+def undo_state(site: Site, run_id: str, number: int) -> Undoable | None:
+    """Return how it stands with one thing that can be taken back; None where there is none."""
+    found = site.store.queries.run_page(run_id)
+    known = _undoable(site, found) if found else []
+    return next((each for each in known if each.action.id == number), None)
+
+
+def _undoable(site: Site, found: RunPage) -> list[Undoable]:
+    """Return what can be taken back and what was, the last thing done first: that is the order to undo it."""
+    ways = {way.number: way for way in undo.ways_back(found.actions)}
+    kept = found.row.system in site.calendars.systems
+    return [
+        Undoable(action, ways.get(action.id), site.undoing.attempt(action.id), kept)
+        for action in reversed(found.actions)
+        if action.undo
+    ]
 
 
 def tail(site: Site, run_id: str) -> tuple[int, str, bool]:

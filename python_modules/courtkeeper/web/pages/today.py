@@ -73,7 +73,7 @@ def view(site: Site) -> dict[str, Any]:
         "counts": [(of_status(status), counts[status]) for status in _worst_first() if counts.get(status)],
         "running": store.queries.running(),
         "waiting": waiting[:_FEW],
-        "coming": _coming(site, holds, now)[: 2 * _FEW],
+        "coming": _coming(site, holds, needs, now)[: 2 * _FEW],
         "done": [run for run in latest if run.status != RunStatus.RUNNING],
         "mark": _mark(site, latest, slots),
         "holds": holds,
@@ -105,7 +105,8 @@ def _schedulers(owners: Sequence[OwnerRow], now: datetime) -> list[OwnerRow]:
     return [owner for owner in owners if owner.kind == "scheduler" and owner.lease_until > now]
 
 
-def _coming(site: Site, holds: Sequence[HoldRow], now: datetime) -> list[Coming]:
+def _coming(site: Site, holds: Sequence[HoldRow], needs: Sequence[Need], now: datetime) -> list[Coming]:
+    unapproved = {(n.system, n.approve.job.name, n.approve.scheduled_for) for n in needs if n.approve}
     found: dict[tuple[str, str], list[Slot]] = defaultdict(list)
     for system in site.calendars.systems:
         for slot in site.calendars.coming(system, now, now + _AHEAD):
@@ -114,6 +115,8 @@ def _coming(site: Site, holds: Sequence[HoldRow], now: datetime) -> list[Coming]
     for (system, job), slots in found.items():
         held = [hold for hold in holds if hold.system == system and hold.job in ("", job)]
         obstacle = slots[0].obstacle.sentence if slots[0].obstacle else ""
+        if not obstacle and (system, job, slots[0].scheduled_for) in unapproved:
+            obstacle = "it waits for approval"
         said = f"held by {held[0].by}" if held else obstacle
         coming.append(Coming(system, slots[0], len(slots) - 1, said))
     return sorted(coming, key=lambda each: (each.slot.scheduled_for, each.slot.job.name))
@@ -165,7 +168,7 @@ def _of_calendar(site: Site, system: str, waiting: Sequence[SlotRow], now: datet
         seen.add(name)  # the next one of each job: what comes later stands in the calendar
         why = f"It is due {ago(at, now)}, {clock(at)}."
         badge = Badge("waiting", "To approve")
-        yield Need(badge, f"{name} waits for approval", why, approve=slot, system=system)
+        yield Need(badge, f"{name} waits for approval", why, f"/jobs/{system}/{name}", slot, system)
 
 
 def _verdict(
