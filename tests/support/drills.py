@@ -52,5 +52,5 @@ def left(vault: str = "nba", parent: Path | None = None) -> list[str]:
     """Return the scratch directories and the processes of drills that are still there."""
     paths = sorted((parent or Path(tempfile.gettempdir())).glob(f"courtkeeper-drill-{vault}-*"))
     return [str(path) for path in paths] + [
-        f"process {pid}" for path in paths for pid in scratch.processes(path)
+        f"process {pid}" for path in paths for pid in scratch.processes(scratch.mark_of(path))
     ]

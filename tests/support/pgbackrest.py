@@ -137,20 +137,26 @@ class Lab:
 
 
 @contextmanager
-def lab(s3: S3) -> Iterator[Lab]:
-    """Make a cluster that archives into both repositories, and leave nothing behind."""
+def lab(s3: S3 | None) -> Iterator[Lab]:
+    """Make a cluster that archives into both repositories, and leave nothing behind.
+
+    Without a store there is the one on disk alone, and nothing in the cluster that takes time.
+    """
     home = Path(tempfile.mkdtemp(prefix="courtkeeper-pgbackrest-"))
     owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     who = pwd.getpwnam(owner)
     os.chown(home, who.pw_uid, who.pw_gid)
     made = Lab(home, free_port(), _versions()[0], owner, Stanza(name="main"), [])
     try:
-        shutil.copy(s3.ca_file, home / "s3.pem")
-        (home / "s3.pem").chmod(0o644)
+        if s3:
+            shutil.copy(s3.ca_file, home / "s3.pem")
+            (home / "s3.pem").chmod(0o644)
         _configured(made, s3)
+        small = [] if s3 else ["--wal-segsize=1"]
         made.run(
-            made.bin / "initdb", "-D", made.data, "-U", owner, "--auth=trust", "-k", "-N", "--no-instructions"
-        )
+            made.bin / "initdb", "-D", made.data, "-U", owner, "--auth=trust", "-k", "-N",
+            "--no-instructions", *small,
+        )  # fmt: skip
         archiving = config.archiving("main", made.stanza.config, 0)
         told = {
             **_SETTINGS,
@@ -162,15 +168,20 @@ def lab(s3: S3) -> Iterator[Lab]:
         with (made.data / "postgresql.conf").open("a") as stream:
             stream.write(config.server_text(told))
         made.start()
+        if not s3:
+            made.sql(
+                "UPDATE pg_database SET datistemplate = false",
+                "DROP DATABASE template0",
+                "DROP DATABASE template1",
+            )
         yield made
     finally:
         made.stop()
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _configured(made: Lab, s3: S3) -> None:
-    where = urlsplit(s3.url)
-    told = {
+def _configured(made: Lab, s3: S3 | None) -> None:
+    told: dict[str, Any] = {
         "stanza": "main",
         "data_directory": str(made.data),
         "host": str(made.home),
@@ -178,19 +189,10 @@ def _configured(made: Lab, s3: S3) -> None:
         "processes": 2,
         "repositories": [
             {"kind": "directory", "path": str(made.repo1), "cipher_pass": PASSES[0]},
-            {
-                "kind": "s3",
-                "path": f"/{made.home.name}",
-                "cipher_pass": PASSES[1],
-                "bucket": BUCKET,
-                "endpoint": "localhost",  # pgBackRest looks for no address in a certificate
-                "port": where.port,
-                "ca_file": str(made.home / "s3.pem"),
-                "access_key": ACCESS_KEY,
-                "secret_key": SECRET_KEY,
-            },
         ],
     }
+    if s3:
+        told["repositories"].append(_bucket(made, s3))
     settings = config.configuration_from(told)
     text = config.text_of(settings, 2).replace("log-level-file=detail", "log-level-file=off")
     own = f"[global]\nlock-path={made.home}/lock\nspool-path={made.home}/spool\n"
@@ -216,3 +218,17 @@ def _configured(made: Lab, s3: S3) -> None:
             "scratch_directory": str(made.home),
         }
     )
+
+
+def _bucket(made: Lab, s3: S3) -> dict[str, Any]:
+    return {
+        "kind": "s3",
+        "path": f"/{made.home.name}",
+        "cipher_pass": PASSES[1],
+        "bucket": BUCKET,
+        "endpoint": "localhost",  # pgBackRest looks for no address in a certificate
+        "port": urlsplit(s3.url).port,
+        "ca_file": str(made.home / "s3.pem"),
+        "access_key": ACCESS_KEY,
+        "secret_key": SECRET_KEY,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,9 +28,10 @@ def list_backups(
 ) -> None:
     """Show the backups, the newest first: how old and large, where, proven by a drill or not, held or not.
 
-    Exit code 0; 1 where no destination answers; 2: wrong usage; 3: something is wrong with a backup or a
-    destination.
+    Exit code 0; 1 where no destination answers; 2: wrong usage; 3: a source has no backup, or something is
+    wrong with a backup or a destination.
     """
+    from courtkeeper.settings import known
     from courtkeeper.vault import catalog
     from courtkeeper.vault.destinations import destination
 
@@ -37,19 +39,27 @@ def list_backups(
     destinations = [destination(entry) for entry in settings.destinations]
     seen = catalog.of(settings, destinations, source=source)
     now = datetime.now(UTC)
+    there = {backup.source for backup in seen.backups}
+    names = [each.name for each in settings.sources]
+    if source and not there and seen.reached:
+        known("source", [source], names)
+    wanted = [name for name in names if source in ("", name)]
+    missing = [name for name in wanted if name not in there] if seen.reached else []
     if as_json:
-        print_json(_listing(settings.name, seen, now))
+        print_json(_listing(settings.name, seen, missing, now))
     else:
-        vault_show.backups(settings, seen, now)
+        vault_show.backups(settings, seen, missing, now)
     if not seen.reached:
         sys.exit(common.FAILED)
-    sys.exit(common.CRITICAL if any(each.kind != "incomplete" for each in seen.problems) else 0)
+    wrong = any(each.kind != "incomplete" for each in seen.problems)
+    sys.exit(common.CRITICAL if wrong or missing else 0)
 
 
-def _listing(vault: str, seen: Catalog, now: datetime) -> dict[str, Any]:
+def _listing(vault: str, seen: Catalog, missing: Sequence[str], now: datetime) -> dict[str, Any]:
     return {
         "vault": vault,
         "reached": list(seen.reached),
+        "missing": list(missing),
         "backups": [
             {
                 "id": backup.id,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from courtkeeper.vault.settings import VaultSettings
 
 
-def backups(settings: VaultSettings, seen: Catalog, now: datetime) -> None:
-    """Print the backups, source by source, and what a table cannot show."""
+def backups(settings: VaultSettings, seen: Catalog, missing: Sequence[str], now: datetime) -> None:
+    """Print the backups, source by source, and what a table cannot show; `missing` sources have none."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -25,7 +25,7 @@ def backups(settings: VaultSettings, seen: Catalog, now: datetime) -> None:
         rows = [_backup(backup, now, len(settings.destinations)) for backup in seen.of(source)]
         _table(console, source, ("Backup", "Age", "Size", "Sealed", "Proven", "Where"), rows, right=(1, 2, 3))
         console.print()
-    _below(console, settings, seen)
+    _below(console, settings, seen, missing)
 
 
 def drills(console: Console, proofs: Iterable[dict[str, Any]]) -> None:
@@ -104,20 +104,18 @@ def _table(
     console.print(table)
 
 
-def _below(console: Console, settings: VaultSettings, seen: Catalog) -> None:
+def _below(console: Console, settings: VaultSettings, seen: Catalog, missing: Sequence[str]) -> None:
     """Say what is wrong, which sources have no backup, and the sums."""
     from rich.text import Text
 
     from courtkeeper.vault.findings import sized
 
-    with_backups = {backup.source for backup in seen.backups}
     crit = ("CRIT  ", findings.COLOURS["CRIT"])
     wrong = [each for each in seen.problems if each.kind != "incomplete"]
     for problem in wrong:
         console.print(Text.assemble(crit, common.printable(problem.sentence)), soft_wrap=True)
-    for source in settings.sources:
-        if source.name not in with_backups and seen.reached:
-            console.print(Text.assemble(crit, f"{source.name} has no backup"))
+    for source in missing:
+        console.print(Text.assemble(crit, f"{source} has no backup"))
     half = len(seen.problems) - len(wrong)
     if half:
         console.print(f"{half} unfinished: at work, or killed, and then cleared away by pruning.")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from courtkeeper.findings import Finding, Status
+from courtkeeper.vault.findings import sized
 from courtkeeper.vault.settings import DestinationSettings, DirectorySettings
 
 _ROOM = 1.5  # times the newest backup: the next one is larger, and is written beside it
@@ -167,10 +168,6 @@ def _room(subject: str, root: Path, newest_bytes: int) -> Iterator[Finding]:
         observed=free,
         threshold=wanted,
         unit="bytes",
-        summary=f"{_gib(free)} are free; the next backups take about {_gib(wanted)}.",
+        summary=f"{sized(free)} are free; the next backups take about {sized(wanted)}.",
         fix="" if fits else "make room, or let retention keep less",
     )
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.2f} GiB"

@@ -265,15 +265,15 @@ class _Run:
 
 
 def _how(found: Reading, backup: Backup) -> str:
-    parts = len(backup.manifest.parts)
+    count = len(backup.manifest.parts)
+    parts = f"{count} part{'' if count == 1 else 's'}"
     if not found.whole:
         return f"read in part ({sized(found.size)} of {sized(backup.sealed_size)}), no hash compared."
     if found.opened:
         return (
-            f"read whole ({sized(found.size)}), all hashes of {parts} parts right, "
-            f"{found.entries} entries listed."
+            f"read whole ({sized(found.size)}), all hashes of {parts} right, {found.entries} entries listed."
         )
-    return f"read whole ({sized(found.size)}), sealed hashes of {parts} parts right; not opened."
+    return f"read whole ({sized(found.size)}), sealed hashes of {parts} right; not opened."
 
 
 def _of_archive(subject: str, found: Reading, tried: bool) -> list[Finding]:

@@ -90,6 +90,14 @@ def test_what_passes_is_made_good(one: Vault, proxy: Proxy, what: str, matches, 
     assert proxy.s3.uploads() == []
 
 
+def test_where_etags_are_no_md5_the_size_tells_that_a_part_was_cut_short(one: Vault, proxy: Proxy) -> None:
+    one.told["destinations"][1]["server_side_encryption"] = "aws:kms"
+    fault = proxy.fault("truncate", part(2), 1)
+    assert statuses(backup(one.settings)) == {DONE, LATE}
+    assert fault.happened == 1
+    assert list(judged(one).values()) == [["local", "remote"]]
+
+
 def test_what_stays_is_named_and_hides_no_other(one: Vault, proxy: Proxy) -> None:
     assert statuses(backup(one.settings)) == {DONE}
     before = judged(one)
@@ -131,7 +139,11 @@ def test_a_bucket_that_answers_again_gets_its_copy(one: Vault, proxy: Proxy) -> 
 @pytest.mark.parametrize("wrong", [{"bucket": "another-bucket"}, {"endpoint_url": "https://127.0.0.1:9"}])
 def test_a_wrong_place_is_named(one: Vault, wrong: dict[str, str]) -> None:
     one.told["destinations"][1] |= wrong
-    assert statuses(backup(one.settings)) == {DONE, FAILED}
+    result = backup(one.settings)
+    assert statuses(result) == {DONE, FAILED}
+    (failed,) = [finding for finding in result.findings if finding.id == FAILED[0]]
+    assert wrong.get("bucket", "mend the address") in failed.summary
+    assert "mend the " in failed.summary
     assert list(judged(one).values()) == [["local"]]
 
 

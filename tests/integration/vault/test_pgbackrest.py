@@ -176,6 +176,7 @@ def test_a_damaged_page_is_told_by_info_alone(made: Lab) -> None:
     strict = retention(made, daily=1, weekly=0, monthly=0, window_days=0, broken_days=0)
     seen = look(Pgbackrest(strict), now=datetime.now(UTC))
     assert recover.choose(seen, None).backup.label != label
+    assert not any(recover.choose(seen, None, repository=key).backup.error for key in (1, 2))
     assert recover.choose(seen, None).backup.label in seen.plan(1).reasons() | seen.plan(2).reasons()
     made.sql("DROP TABLE torn", "CHECKPOINT")
     done = backup(made.stanza, kind="incr")

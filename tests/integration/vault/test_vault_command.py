@@ -106,6 +106,19 @@ def test_list_as_json(told: Vault) -> None:
     assert shown["problems"] == []
 
 
+def test_list_names_a_source_without_a_backup(told: Vault, tmp_path: Path) -> None:
+    told.told["sources"].append(files_source(tmp_path / "app", name="app"))
+    write(told)
+    done = command(told, "vault", "list")
+    assert done.returncode == 3
+    assert "CRIT  app has no backup" in done.stdout
+    assert json.loads(command(told, "vault", "list", "--json").stdout)["missing"] == ["app"]
+    done = command(told, "vault", "list", "--source", "config")
+    assert (done.returncode, "app" in done.stdout) == (0, False)
+    done = command(told, "vault", "list", "--source", "confg")
+    assert (done.returncode, "did you mean config?" in done.stderr) == (2, True)
+
+
 def test_list_shows_what_is_wrong_and_says_so_by_its_exit_code(told: Vault) -> None:
     newest = told.catalog().backups[0]
     Path(told.destinations[0].where, newest.prefix, "files.tar.zst.age").unlink()

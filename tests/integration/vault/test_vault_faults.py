@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
@@ -19,7 +21,8 @@ from courtkeeper.findings import CourtkeeperError, Status
 from courtkeeper.vault import keys
 from courtkeeper.vault.backup import BusyError, backup
 from courtkeeper.vault.settings import vault_from
-from courtkeeper.vault.unseal import DamagedError, WrongKeyError
+from courtkeeper.vault.sources import programs
+from courtkeeper.vault.unseal import DamagedError, WrongKeyError, unseal
 from support.postgres import Server
 from support.vault import Vault, files_source, postgres_source, vault
 
@@ -190,6 +193,16 @@ def test_a_damaged_part_is_named(one: Vault, damage: str) -> None:
     assert one.plain(newer, PART, "second")
 
 
+def test_plain_bytes_other_than_the_manifests_are_refused(one: Vault) -> None:
+    """Sealed as they were written: a manifest that is of other bytes is found out by what they open to."""
+    backup(one.settings)
+    (taken,) = one.catalog().backups
+    part = msgspec.structs.replace(taken.manifest.part(PART), plain_sha256="0" * 64)
+    opening = keys.identities(str(one.identity_file))
+    with pytest.raises(DamagedError, match="its SHA-256 is another"):
+        unseal(one.destinations[0], taken.prefix, part, opening, lambda _: None)
+
+
 def test_a_table_dropped_during_the_dump(tmp_path: Path, postgres: Server, database_dsn: str) -> None:
     dsn = postgres.admin_dsn_for(database_dsn)
     source = postgres_source(dsn, postgres.postgres.bin_dir, globals=False)
@@ -210,6 +223,28 @@ def test_a_table_dropped_during_the_dump(tmp_path: Path, postgres: Server, datab
     assert "public.stays" in names
     assert "public.doomed" not in names
     assert one.plain(taken, taken.manifest.parts[0].name).count(b"doomed") == 0
+
+
+def test_rows_written_during_the_dump_are_neither_dumped_nor_counted(
+    tmp_path: Path, postgres: Server, database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dsn = postgres.admin_dsn_for(database_dsn)
+    one = vault(tmp_path, [postgres_source(dsn, postgres.postgres.bin_dir, globals=False)])
+    with psycopg.connect(dsn, autocommit=True) as writer:
+        writer.execute("CREATE TABLE lively AS SELECT 'early' AS word")
+        stream = programs.stream
+
+        def late(*arguments: Any) -> None:
+            writer.execute("INSERT INTO lively VALUES ('late-word')")
+            stream(*arguments)
+
+        monkeypatch.setattr(programs, "stream", late)
+        backup(one.settings)
+    (taken,) = one.catalog().backups
+    (part,) = taken.manifest.parts
+    assert [table.rows for table in part.tables if table.qualified == "public.lively"] == [1]
+    assert b"early" in one.plain(taken, part.name)
+    assert b"late-word" not in one.plain(taken, part.name)
 
 
 def drop_when_waited_for(dsn: str, dropper: psycopg.Connection[tuple[object, ...]]) -> None:

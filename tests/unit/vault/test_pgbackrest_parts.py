@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.findings import ConfigurationError
-from courtkeeper.vault.pgbackrest import archiving, info, verifying, wal
+from courtkeeper.vault.pgbackrest import archiving, info, swap, verifying, wal
 from courtkeeper.vault.pgbackrest.command import PgbackrestError
 from courtkeeper.vault.pgbackrest.due import due
 from courtkeeper.vault.pgbackrest.info import Backup
 from courtkeeper.vault.pgbackrest.settings import StanzaPolicy, stanza_from
+from courtkeeper.vault.pgbackrest.swap import Step
 from courtkeeper.vault.pgbackrest.wal import Listing, Place
 from courtkeeper.vault.retention import Policy
 
@@ -251,3 +255,20 @@ def test_a_policy_that_names_its_retention_promises_a_week_all_the_same() -> Non
 def test_a_wrong_setting_is_refused_by_its_key(told: dict[str, object], word: str) -> None:
     with pytest.raises(ConfigurationError, match=word):
         stanza_from(told)
+
+
+@given(st.one_of(st.binary(max_size=80), JSON.map(lambda found: json.dumps(found).encode())))
+def test_what_is_no_note_of_a_restore_is_refused(content: bytes) -> None:
+    with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
+        swap.decoded(content)
+
+
+@given(st.text(max_size=30))
+def test_a_note_names_no_place_but_those_beside_the_data_directory(stamp: str) -> None:
+    step = Step(data="/srv/15/main", stamp=stamp, service="", text="", request={})
+    try:
+        found = swap.decoded(msgspec.json.encode(step))
+    except (msgspec.MsgspecError, ValueError, UnicodeError):
+        return
+    assert found.recovering.parent == found.former.parent == Path("/srv/15")
+    assert found.former.name == f"main.former-{stamp}"

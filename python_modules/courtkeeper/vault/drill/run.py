@@ -85,7 +85,8 @@ class _Run:
             self.result.actions.append(
                 f"restore {backup.source} {backup.id} ({what}) into a scratch instance, check and destroy it"
             )
-        self.result.msg = f"would drill {len(self.result.actions)} backups"
+        count = len(self.result.actions)
+        self.result.msg = f"would drill {count} backup{'' if count == 1 else 's'}"
         return self.result
 
     def done(self, sources: Sequence[str], backup_id: str) -> Result:

@@ -81,12 +81,11 @@ def mark_of(path: Path) -> str:
     return path.name[-_RANDOM:]
 
 
-def processes(path: Path) -> list[int]:
-    """Return the ids of the servers and tools that work in a scratch directory or name it in their titles.
+def processes(mark: str) -> list[int]:
+    """Return the ids of the servers and tools that stand in a directory with this mark or name it.
 
     Postgres names its directory; a Valkey writes its address over its title, but stands in the directory.
     """
-    mark = mark_of(path)
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -140,19 +139,22 @@ def _nobody_holds(path: Path) -> bool:
     return True
 
 
-def _destroy(path: Path) -> None:
-    """End what runs in a scratch directory, and remove it."""
+def end(mark: str) -> None:
+    """End the servers and tools that work in a directory of that name or mark. Raises ScratchError."""
     deadline = time.monotonic() + _PATIENCE_S
-    while running := processes(path):
+    while running := processes(mark):
         how = signal.SIGKILL if time.monotonic() > deadline - _PATIENCE_S / 2 else signal.SIGQUIT
         for pid in running:
             with contextlib.suppress(OSError):
                 os.kill(pid, how)
         if time.monotonic() > deadline:
-            raise ScratchError(
-                f"processes {running} of the drill in {path} cannot be ended: end them by hand"
-            )
+            raise ScratchError(f"processes {running} that work in {mark} cannot be ended: end them by hand")
         time.sleep(0.02)
+
+
+def _destroy(path: Path) -> None:
+    """End what runs in a scratch directory, and remove it."""
+    end(mark_of(path))
     problem: OSError | None = None
     for _ in range(3):  # a dying server may still have written something
         try:

@@ -20,6 +20,7 @@ _GRACE_S = 15.0
 _ERROR = re.compile(r"(?:ERROR|P\d\d\s+ERROR): \[\d+\]: (.*)")
 _ASK_S = 300.0
 _SILENT_S = 20
+_LOCKED = 50  # LockAcquireError
 
 
 class PgbackrestError(CourtkeeperError):
@@ -33,6 +34,11 @@ class Said:
     code: int
     stdout: str
     stderr: str
+
+    @property
+    def locked(self) -> bool:
+        """Whether another pgBackRest was at work on the stanza."""
+        return self.code == _LOCKED
 
     @property
     def reason(self) -> str:

@@ -97,14 +97,17 @@ def choose(seen: Look, until: datetime | None, *, repository: int = 0, label: st
     return min(points, key=lambda point: (bool(point.gap), -point.backup.taken_at.timestamp()))
 
 
-def restored(program: Pgbackrest, point: Point, data: Path, *, archive: bool = False) -> None:
+def restored(
+    program: Pgbackrest, point: Point, data: Path, *, tablespaces: Path | None = None, archive: bool = False
+) -> None:
     """Restore a point's files into `data`, which is not there yet or empty. Raises PgbackrestError.
 
     Tablespaces go beside it, never where the first cluster has its own. `archive`: it may archive later on.
     """
+    beside = tablespaces or data.with_name(f"{data.name}.tablespaces")
     words = [
         "restore", f"--repo={point.backup.repository}", f"--set={point.backup.label}", f"--pg1-path={data}",
-        f"--tablespace-map-all={data}.tablespaces",
+        f"--tablespace-map-all={beside}",
     ]  # fmt: skip
     if point.until:
         words += ["--type=time", "--target-action=promote"]

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import msgspec
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status
 from courtkeeper.vault.drill import scratch
 from courtkeeper.vault.findings import lasted, sized
-from courtkeeper.vault.pgbackrest import recover
-from courtkeeper.vault.pgbackrest import server as servers
+from courtkeeper.vault.pgbackrest import recover, swap
 from courtkeeper.vault.pgbackrest import state as states
 from courtkeeper.vault.pgbackrest.command import Pgbackrest
 from courtkeeper.vault.pgbackrest.look import look
@@ -30,12 +30,11 @@ from courtkeeper.vault.pgbackrest.owner import account, entry
 from courtkeeper.vault.pgbackrest.recover import Point
 from courtkeeper.vault.pgbackrest.settings import Stanza
 from courtkeeper.vault.pgbackrest.state import Rate
+from courtkeeper.vault.pgbackrest.swap import Step
 from courtkeeper.vault.restore.feed import RestoreError
-from courtkeeper.vault.restore.files import exchange
 from courtkeeper.vault.restore.server import Target
 
 Progress = Callable[[int, int, str], None]
-_SERVICE_S = 600.0
 _MORE = 1.1
 _SPARE_BYTES = 64 << 20
 _ASIDE = re.compile(r"\.(former|beside)-\d{8}T\d{6}Z$")
@@ -69,12 +68,18 @@ def revert(
 ) -> Result:
     """Bring a server to a point in time. `check_mode`: say from what, how long, and what would be lost.
 
-    A data directory that is empty is filled and needs no leave. Raises ConfigurationError where it is refused
-    and CourtkeeperError where it fails; then the server in use is as it was.
+    A data directory that is empty is filled and needs no leave. What a killed run left is finished, where it
+    was swapped in, or else removed. Raises ConfigurationError where it is refused and CourtkeeperError where
+    it fails; then the server in use is as it was.
     """
     begun = time.monotonic()
+    _require_place(request.data_directory)
     with states.alone(stanza, "restore"):
         program = Pgbackrest(stanza)
+        left = swap.noted(stanza, request.data_directory, request.service)
+        cleared, enough = ([], False) if check_mode else _cleared(stanza, left)
+        if left and enough and left.request == _plain(request):
+            return Result(changed=True, actions=cleared, msg=f"restored {left.text}, which was killed before")
         seen = look(program, now=now())
         point = recover.choose(
             seen, recover.moment(request.until), repository=request.repository, label=request.backup
@@ -82,11 +87,13 @@ def revert(
         work = _Reverting(program, request, point, now())
         work.plan(running=seen.server is not None)
         if check_mode:
+            if left:
+                work.left(left)
             work.result.changed = True
             work.result.msg = f"would restore {point.text}"
             return work.result
         work.refuse(running=seen.server is not None)
-        work.result.actions = []
+        work.result.actions = cleared
         progress(0, 2, f"recovering {point.text}")
         try:
             work.recovered()
@@ -117,20 +124,23 @@ class _Reverting:
         self._program, self._request, self._point, self._now = program, request, point, now
         self._stanza = program.stanza
         self._data = Path(request.data_directory)
-        stamp = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-        self._beside = self._data.with_name(f"{self._data.name}.beside-{stamp}")
-        self._former = self._data.with_name(f"{self._data.name}.former-{stamp}")
+        self._step = Step(
+            data=request.data_directory,
+            stamp=f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}",
+            service=request.service,
+            text=point.text,
+            request=_plain(request),
+        )
+        self._recovering = self._step.recovering
         self.result = Result()
 
     def plan(self, *, running: bool) -> None:
         """Note what will happen, how long it should take, what will be lost. Raises ConfigurationError."""
         backup, request = self._point.backup, self._request
-        if not self._data.is_absolute() or not self._data.parent.is_dir():
-            raise ConfigurationError(f"data_directory {self._data} is not there: mend its path")
-        told = f"restore {self._point.text} ({sized(backup.size)}) into {self._beside}"
+        told = f"restore {self._point.text} ({sized(backup.size)}) into {self._step.beside}"
         self.result.actions.append(f"{told}, let it recover and check it")
         if not request.beside:
-            kept = f", which stays as {self._former.name}" if self._filled else ""
+            kept = f", which stays as {self._step.former.name}" if self._filled else ""
             self.result.actions.append(
                 f"stop {request.service or 'the server'}, swap it in for {self._data}{kept}, start it"
             )
@@ -159,6 +169,11 @@ class _Reverting:
                 "in_use", Status.WARN, f"The server is in use: replace has to name {self._stanza.name}."
             )
 
+    def left(self, step: Step) -> None:
+        """Say what becomes of what a killed run left."""
+        what = "is finished" if step.is_in_use else "is removed"
+        self._found("left", Status.WARN, f"A restore of {step.text} was killed; what it left {what} first.")
+
     def refuse(self, *, running: bool) -> None:
         """Raise ConfigurationError where it may not be done."""
         if self._point.gap and not self._request.accept_gap:
@@ -177,82 +192,63 @@ class _Reverting:
     def recovered(self) -> None:
         """Recover beside, enter every database, and read every page."""
         stanza, point = self._stanza, self._point
-        who = entry(stanza.owner)
-        owner = (who.pw_uid, who.pw_gid) if who else None
+        place = _scratch(stanza)
+        owner = place[-1]
         version = point.backup.archive.rpartition("-")[0]
         bin_directory = recover.programs(stanza, version)
         begun = time.monotonic()
+        swap.note(stanza, self._step)
         try:
-            self._beside.mkdir(mode=0o700)
+            self._recovering.mkdir(mode=0o700)
             if owner:
-                os.chown(self._beside, *owner)
-            recover.restored(self._program, point, self._beside, archive=True)
+                os.chown(self._recovering, *owner)
+            recover.restored(
+                self._program, point, self._recovering, tablespaces=self._step.tablespaces, archive=True
+            )
             with (
-                scratch.directory(stanza.scratch_directory, f"pg-{stanza.name.lower()}", owner) as path,
+                scratch.directory(*place) as path,
                 recover.serving(
-                    stanza, self._beside, bin_directory, scratch=path,
+                    stanza, self._recovering, bin_directory, scratch=path,
                     timeout_s=stanza.policy.timeout_hours * 3600, archive=True,
                 ) as target,
             ):  # fmt: skip
                 took = time.monotonic() - begun
                 _open(target)
             self._sound(bin_directory)
+            self._recovering.rename(self._step.beside)
         except BaseException:
-            shutil.rmtree(self._beside, ignore_errors=True)
+            shutil.rmtree(self._step.tablespaces, ignore_errors=True)
+            shutil.rmtree(self._recovering, ignore_errors=True)
+            swap.forget(stanza)
             raise
+        if self._request.beside:
+            swap.forget(stanza)
+        else:
+            inode = self._step.beside.lstat().st_ino
+            self._step = msgspec.structs.replace(self._step, inode=inode, had=self._filled)
+            swap.note(stanza, self._step)
         self._found("recovered", Status.OK, f"{point.text}: it came up in {took:.1f} s.",
                     observed=round(took, 2), unit="s")  # fmt: skip
-        self.result.actions.append(f"restored {point.text} into {self._beside}")
+        self.result.actions.append(f"restored {point.text} into {self._step.beside}")
         self.result.metrics["restore_s"] = round(took, 3)
         known = states.load(stanza)
         known.restored(Rate(at=self._now, size=point.backup.size, seconds=took))
         states.save(stanza, known)
 
     def swapped(self) -> None:
-        """Swap it in; where the service does not come up by it, take it back. Raises RestoreError."""
-        service, had = self._request.service, self._filled
-        if service:
-            _systemctl("stop", service)
-        try:
-            self._exchange()
-        except CourtkeeperError:
-            if service and had:
-                _systemctl("start", service)
-            raise
-        try:
-            if service:
-                _systemctl("start", service)
-                self._answers()
-        except CourtkeeperError as error:
-            if had:
-                _systemctl("stop", service)
-                self._exchange()
-                _systemctl("start", service)
-            raise RestoreError(
-                f"the server does not come up with what was restored, which is in {self._beside}"
-                f"{'; it has its former state again' if had else ''}: {error}"
-            ) from error
-        if had:
-            self._beside.rename(self._former)
-        else:
-            self._beside.rmdir()
+        """Swap it in. Raises RestoreError; then the server in use is as it was."""
+        swap.swapped(self._stanza, self._step)
         self.result.actions.append(f"swapped it in for {self._data}")
-        if had:
+        if self._step.had:
             self._found(
-                "former", Status.WARN, f"What was in use before stays in {self._former}.",
-                fix=f"when nobody misses it: rm -r {self._former}",
+                "former", Status.WARN, f"What was in use before stays in {self._step.former}.",
+                fix=f"when nobody misses it: rm -r {self._step.former}",
             )  # fmt: skip
-
-    def _exchange(self) -> None:
-        """Let both directories change places, in one step: a kill leaves one or the other in use."""
-        if not self._data.is_dir():
-            self._data.mkdir(mode=0o700)
-        exchange(str(self._beside), str(self._data))
 
     def _sound(self, bin_directory: Path) -> None:
         """Read every page, where pages have checksums; nothing is written to it. Raises RestoreError."""
         done = subprocess.run(
-            [bin_directory / "pg_checksums", "--check", "--pgdata", self._beside],
+            [bin_directory / "pg_checksums", "--check", "--pgdata", self._recovering],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -270,19 +266,6 @@ class _Reverting:
     @property
     def _filled(self) -> bool:
         return self._data.is_dir() and any(self._data.iterdir())
-
-    def _answers(self) -> None:
-        """Wait until the server answers. Raises CourtkeeperError."""
-        deadline = time.monotonic() + _SERVICE_S
-        while True:
-            try:
-                servers.look(self._stanza)
-            except CourtkeeperError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-            else:
-                return
 
     def _expected(self) -> float | None:
         rates = [rate for rate in states.load(self._stanza).rates if rate.size and rate.seconds]
@@ -313,6 +296,33 @@ class _Reverting:
         )
 
 
+def _plain(request: Reversion) -> dict[str, Any]:
+    """Return a request as a note has it."""
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(request))
+    return found
+
+
+def _require_place(data: str) -> None:
+    place = Path(data)
+    if not place.is_absolute() or not place.name or not place.parent.is_dir():
+        raise ConfigurationError(f"data_directory {data} is not there: mend its path")
+
+
+def _cleared(stanza: Stanza, left: Step | None) -> tuple[list[str], bool]:
+    """Clear away what killed runs left; say what was done, and whether the note's restore is done by it."""
+    gone = scratch.remove_leftovers(*_scratch(stanza))
+    done = [f"removed {path}, which a killed restore or drill had left" for path in gone]
+    if left is None:
+        return done, False
+    settled, enough = swap.settled(stanza, left)
+    return [*done, *settled], enough
+
+
+def _scratch(stanza: Stanza) -> tuple[str, str, tuple[int, int] | None]:
+    who = entry(stanza.owner)
+    return stanza.scratch_directory, f"pg-{stanza.name.lower()}", (who.pw_uid, who.pw_gid) if who else None
+
+
 def _open(target: Target) -> None:
     """Enter every database. Raises RestoreError."""
     with target.connected() as connection:
@@ -320,20 +330,3 @@ def _open(target: Target) -> None:
     for (name,) in names:
         with target.connected(str(name)) as connection:
             connection.execute("SELECT count(*) FROM pg_class")
-
-
-def _systemctl(what: str, service: str) -> None:
-    try:
-        done = subprocess.run(
-            ["systemctl", what, service],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SERVICE_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RestoreError(f"systemctl {what} {service}: {str(error)[:200]}") from error
-    if done.returncode:
-        raise RestoreError(f"systemctl {what} {service} failed: {done.stderr.strip()[:200]}")

@@ -24,6 +24,7 @@ from courtkeeper.vault.pgbackrest.state import Reading
 Kind = Literal["auto", "full", "diff", "incr"]
 Progress = Callable[[int, int, str], None]
 _CHECK_S = 600.0
+_POLL_S = 0.5
 _NO_STANZA = (infos.NO_PATH, infos.NO_DATA)
 
 
@@ -117,16 +118,37 @@ class _Run:
         self.result.metrics |= _sizes(seen)
 
     def _created(self) -> Look:
-        """Look, and make the stanza where a repository has none. Raises CourtkeeperError."""
+        """Look, and make the stanza where a repository has none.
+
+        Another pgBackRest is waited for, such as a killed run's: what it takes is a good backup, too. Raises
+        CourtkeeperError, also where it takes longer than one of ours may.
+        """
         self._progress(0, 4, "looking at the stanza")
-        seen = look(self._program, now=self._now())
-        if seen.server is None:
-            raise CourtkeeperError(f"{self._stanza.name} cannot be backed up: {seen.unasked}")
-        if any(repository.code in _NO_STANZA for repository in seen.info.repositories):
-            self._program.ask("stanza-create")
-            self.result.actions.append(f"create the stanza {self._stanza.name}")
+        hours = self._stanza.policy.timeout_hours
+        deadline = time.monotonic() + hours * 3600
+        while True:
             seen = look(self._program, now=self._now())
-        return seen
+            if seen.server is None:
+                raise CourtkeeperError(f"{self._stanza.name} cannot be backed up: {seen.unasked}")
+            if not seen.info.busy and self._is_created(seen):
+                return seen
+            if time.monotonic() > deadline:
+                raise CourtkeeperError(
+                    f"another pgBackRest has been at work on {self._stanza.name} for {hours:g} hours: see "
+                    "what it waits for (ps, pg_stat_activity), and end it"
+                )
+            self._progress(0, 4, "waiting for another pgBackRest")
+            time.sleep(_POLL_S)
+
+    def _is_created(self, seen: Look) -> bool:
+        if not any(repository.code in _NO_STANZA for repository in seen.info.repositories):
+            return True
+        said = self._program.run("stanza-create", timeout_s=_CHECK_S)
+        if said.code and not said.locked:
+            raise PgbackrestError(f"pgbackrest stanza-create failed: {said.reason}")
+        if not said.code:
+            self.result.actions.append(f"create the stanza {self._stanza.name}")
+        return False
 
     def _due(self, seen: Look, repository: Repository, kind: Kind) -> tuple[str, str] | None:
         """Return the backup that a repository is due for, and a sentence that says so."""

@@ -6,6 +6,7 @@ user that it runs as.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
@@ -216,22 +217,30 @@ class _Writing:
         if path.is_dir():
             return
         self.result.actions.append(f"make {path}")
-        if not self._check:
-            path.mkdir(parents=True)
-            path.chmod(mode)
-            if who:
-                os.chown(path, *who)
+        if self._check:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Under its name it is its owner's at once: a next run keeps the owner of what is there.
+        part = _part(path)
+        with contextlib.suppress(FileNotFoundError):
+            part.rmdir()
+        part.mkdir()
+        part.chmod(mode)
+        if who:
+            os.chown(part, *who)
+        part.rename(path)
 
     def file(self, path: Path, text: str, mode: int, who: tuple[int, int] | None) -> None:
         """Write a file whole, with its mode and owner, where one of them differs."""
+        part = _part(path)
+        if not self._check:
+            part.unlink(missing_ok=True)  # of a killed run, maybe with secrets that are none any more
         if path.is_file() and path.read_text(errors="replace") == text and _alike(path, mode, who):
             return
         self.result.actions.append(f"write {path}")
         if self._check:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.new~")
-        part.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(part, flags, 0o600), "w", encoding="utf-8") as stream:
             if who:
@@ -241,6 +250,10 @@ class _Writing:
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(path)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.new~")
 
 
 def _alike(path: Path, mode: int, who: tuple[int, int] | None) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.vault.lock import BusyError
+from courtkeeper.vault.pgbackrest.owner import entry
 from courtkeeper.vault.pgbackrest.settings import Stanza
 
 _MOST_BYTES = 1 << 20
@@ -55,7 +56,7 @@ class State(msgspec.Struct, kw_only=True):
 
 def load(stanza: Stanza) -> State:
     """Return what is remembered; nothing where nothing is, or where it cannot be read."""
-    path = _path(stanza, "json")
+    path = path_of(stanza, "json")
     if path is not None:
         with contextlib.suppress(OSError, msgspec.MsgspecError, ValueError, RecursionError):
             if path.stat().st_size <= _MOST_BYTES:
@@ -65,14 +66,21 @@ def load(stanza: Stanza) -> State:
 
 def save(stanza: Stanza, state: State) -> None:
     """Write what is remembered, whole. Raises ConfigurationError."""
-    path = _path(stanza, "json")
-    if path is None:
-        return
-    part = path.with_suffix(".json.part")
+    if stanza.state_directory:
+        write(stanza, "json", msgspec.json.encode(state) + b"\n")
+
+
+def write(stanza: Stanza, ending: str, content: bytes) -> None:
+    """Write a file of the state directory whole or not at all, as the owner's. Raises ConfigurationError."""
+    path = Path(stanza.state_directory, f"{stanza.name}.{ending}")
+    part = path.with_name(f"{path.name}.part")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        part.unlink(missing_ok=True)  # of a killed run, maybe of another user's
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(part, flags, 0o640)
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(msgspec.json.encode(state) + b"\n")
+            _hand_over(descriptor, stanza)
+            stream.write(content)
             stream.flush()
             os.fsync(descriptor)
         part.replace(path)
@@ -85,11 +93,13 @@ def save(stanza: Stanza, state: State) -> None:
 @contextlib.contextmanager
 def alone(stanza: Stanza, work: str = "") -> Iterator[None]:
     """Hold the stanza's lock, which ends with us however we end. Raises BusyError if somebody has it."""
-    path = _path(stanza, f"{work}.lock" if work else "lock")
+    path = path_of(stanza, f"{work}.lock" if work else "lock")
     if path is None:
         yield
         return
-    with path.open("a") as stream:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o640), "r+") as stream:
+        _hand_over(stream.fileno(), stanza)
         try:
             fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -100,5 +110,12 @@ def alone(stanza: Stanza, work: str = "") -> Iterator[None]:
         yield
 
 
-def _path(stanza: Stanza, ending: str) -> Path | None:
+def path_of(stanza: Stanza, ending: str) -> Path | None:
+    """Return a file of the stanza's in the state directory; None where it has none."""
     return Path(stanza.state_directory, f"{stanza.name}.{ending}") if stanza.state_directory else None
+
+
+def _hand_over(descriptor: int, stanza: Stanza) -> None:
+    """Let a file that root makes be the owner's, who works on the stanza as well."""
+    if who := entry(stanza.owner):
+        os.fchown(descriptor, who.pw_uid, who.pw_gid)

@@ -41,7 +41,7 @@ options:
         description: Where the server's own programs are.
         type: str
       state_directory:
-        description: Holds the lock, and what is remembered between runs.
+        description: Holds the lock, and what is remembered between runs. A restore needs it.
         type: str
       scratch_directory:
         description: Where drills restore to.
