@@ -1,9 +1,19 @@
-"""What holds for every test."""
+"""What all tests share."""
 
 from __future__ import annotations
 
-from hypothesis import settings
+import gc
 
-# No test fails by time: on a machine that is busy an example may take a second.
-settings.register_profile("courtkeeper", deadline=None)
-settings.load_profile("courtkeeper")
+import pytest
+
+from support.examples import load_profile
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    load_profile(fast="not slow" in config.option.markexpr)
+
+
+def pytest_collection_finish() -> None:
+    """Many tests fork: what collecting left is looked at by no later collection of garbage, here or there."""
+    gc.collect()
+    gc.freeze()

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,30 @@ class Checkout:
         """`run nba_refresh --json`: exit code, record, standard error."""
         done = self.cli("run", "nba_refresh", "-i", "inventory/embedded", "--json", *arguments)
         return done.returncode, json.loads(done.stdout), done.stderr
+
+    def refusals(self, job: str, cases: Sequence[Mapping[str, Any]], *arguments: str) -> list[str]:
+        """Run `job` once on as many hosts as there are cases, each with its variables; what each is told.
+
+        Every host is the embedded one, and every one has to be refused.
+        """
+        spoiled = self.root / "inventory" / "spoiled"
+        shutil.copytree(self.root / "inventory" / "embedded", spoiled)
+        hosts = {f"case{number}": dict(variables) for number, variables in enumerate(cases)}
+        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        groups = {key: {"hosts": dict.fromkeys(hosts)} for key in ("databases", "caches", "backups")}
+        platform_group = {"hosts": {name: {**local, **told} for name, told in hosts.items()}}
+        content = {"all": {"children": {"platform": platform_group, **groups}}}
+        (spoiled / "hosts.yml").write_text(json.dumps(content))
+        try:
+            done = self.cli("run", job, "-i", "inventory/spoiled", "--json", *arguments)
+        finally:
+            shutil.rmtree(spoiled)
+        record = json.loads(done.stdout)
+        assert (done.returncode, record["status"], record["changed"]) == (2, "refused", False), record
+        told = {task["host"]: task["message"] for task in record["tasks"] if task["status"] == "failed"}
+        assert told.keys() == hosts.keys(), record["tasks"]
+        assert not [sentence for sentence in told.values() if "\n" in sentence or "Traceback" in sentence]
+        return [told[name] for name in hosts]
 
     def dsn(self, user: str = "admin") -> str:
         """A connection string to the platform's database, as `admin` or `application`."""

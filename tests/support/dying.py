@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-import traceback
 from collections.abc import Callable
+
+from support.forks import forked
 
 
 def steps_of(work: Callable[[Callable[[str], None]], object], *, most: int = 2) -> list[str]:
@@ -23,21 +23,14 @@ def steps_of(work: Callable[[Callable[[str], None]], object], *, most: int = 2) 
 
 def killed_at(step: str, occurrence: int, work: Callable[[Callable[[str], None]], object]) -> None:
     """Do `work` in a process that kills itself when the step is told for the `occurrence`th time."""
-    child = os.fork()
-    if not child:
-        left = [occurrence]
+    left = occurrence
 
-        def trace(now: str) -> None:
-            if now == step:
-                left[0] -= 1
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
+    def trace(now: str) -> None:
+        nonlocal left
+        if now == step:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-        try:
-            work(trace)
-        except BaseException:  # noqa: BLE001 - a child of pytest must not go on
-            traceback.print_exc(file=sys.stderr)
-            os._exit(1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = forked(lambda: work(trace)).returncode
     assert code == -signal.SIGKILL, f"it did not come to {step!r} ({code})"

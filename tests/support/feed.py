@@ -33,9 +33,6 @@ FEED_HEADERS = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0 Safari/537.36",
 }
 START_TIMEOUT_S = 120.0
-# How many examples a property of simulated games is tried on; the inner loop tries fewer.
-EXAMPLES = 60
-EXAMPLES_FAST = 10
 
 
 def recorded_dir() -> Path | None:

@@ -8,51 +8,33 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from courtkeeper.vault.backup import backup
 from courtkeeper.vault.destinations import directory
 from courtkeeper.vault.settings import vault_from
+from support.forks import forked
 
 _GUARD = threading.Lock()
 
 
 def points_of(told: dict[str, Any]) -> list[str]:
     """Take a backup, and return the points that it came to."""
-    reading, writing = os.pipe()
-    code = _forked(lambda: _backup(told, -1, writing))
-    os.close(writing)
-    with os.fdopen(reading) as stream:
-        points = stream.read().splitlines()
-    assert code == 0
-    return points
+    done = forked(lambda: _backup(told, -1))
+    assert done.returncode == 0
+    return done.told.splitlines()
 
 
 def killed_at(told: dict[str, Any], point: int) -> bool:
     """Take a backup that dies at its `point`th point; False where it did not come to it, and is whole."""
-    code = _forked(lambda: _backup(told, point, -1))
+    code = forked(lambda: _backup(told, point)).returncode
     assert code in {0, -signal.SIGKILL}, f"the backup failed by itself ({code})"
     return code != 0
 
 
-def _forked(work: Callable[[], None]) -> int:
-    """Do `work` in a fork, which is far cheaper than a new Python; return its exit code."""
-    child = os.fork()
-    if not child:
-        try:
-            work()
-        except BaseException:  # noqa: BLE001 - a child of pytest must not go on
-            traceback.print_exc(file=sys.stderr)
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _backup(told: dict[str, Any], chosen: int, report: int) -> None:
+def _backup(told: dict[str, Any], chosen: int) -> str:
     points: list[str] = []
 
     def reach(name: str) -> None:
@@ -74,5 +56,4 @@ def _backup(told: dict[str, Any], chosen: int, report: int) -> None:
     upload.__init__ = counted("begin", upload.__init__)  # type: ignore[method-assign]
     upload.write = counted("write", upload.write)  # type: ignore[method-assign]
     backup(vault_from(told), trace=reach)
-    if report >= 0:
-        os.write(report, "\n".join(points).encode())
+    return "\n".join(points)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 
 from dateutil import tz
-from dateutil.rrule import rrulestr
+from dateutil.rrule import rrule, rrulestr
 from hypothesis import strategies as st
 
 ZONES = ("America/New_York", "Europe/London", "Australia/Lord_Howe", "UTC")
@@ -42,11 +42,17 @@ def instant(local: datetime, zone: str) -> datetime:
     return max(starts[at], local.replace(tzinfo=UTC) - offsets[at])
 
 
-def locals_of(rule: str, anchor: date, start: datetime, end: datetime) -> list[datetime]:
-    """The naive local times of an RRULE counted from the midnight that begins `anchor`."""
+def rule_of(rule: str, anchor: date) -> rrule:
+    """An RRULE counted from the midnight that begins `anchor`. Raises ValueError for what never comes."""
     begins = datetime(anchor.year, anchor.month, anchor.day)  # noqa: DTZ001 - local
     wanted = rule if "BYSECOND" in rule else f"{rule};BYSECOND=0"
-    return rrulestr(wanted, dtstart=begins).between(start, end, inc=True)
+    return rrulestr(wanted, dtstart=begins)
+
+
+@lru_cache(maxsize=1)  # one zone after the other asks for the same
+def locals_of(rule: str, anchor: date, start: datetime, end: datetime) -> list[datetime]:
+    """The naive local times of that rule between two of them. Not to be changed: it is shared."""
+    return rule_of(rule, anchor).between(start, end, inc=True)
 
 
 def expected(rule: str, zone: str, start: datetime, end: datetime, anchor: date) -> list[datetime]:

@@ -13,7 +13,7 @@ import pytest
 
 from support.postgres import Server
 
-ENGINES = ["sqlite", "postgres"]
+ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)]
 _numbers = itertools.count()
 
 

@@ -60,8 +60,10 @@ def _compose(path: Path) -> Node | None:
     import yaml
 
     try:
-        # Composed, not constructed: a playbook may hold tags that only Ansible knows.
-        return yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
+        # Composed, not constructed: a playbook may hold tags that only Ansible knows. By libyaml where
+        # there is one: argument specs are long, and this is before every run.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        return yaml.compose(path.read_text("utf-8"), Loader=loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
 

@@ -52,36 +52,25 @@ def test_a_fault_is_found_and_its_remedy_mends_it(here: Checkout) -> None:
     assert list((here.root / "var" / "integrity").glob("corruption-nba-*.json"))
 
 
-@pytest.mark.parametrize(
-    ("variable", "sentence"),
-    [
-        ("database_integrity_checks=indexes.invald", "did you mean indexes.invalid?"),
-        ("database_integrity_groups=index", "index"),
-        (
-            "database_integrity_thresholds={'capacity.sequence': {'warn': 'many'}}",
-            "capacity.sequence.warn is 'many': give a number",
-        ),
-        ("database_integrity_thresholds={'capacity.sequence': 5}", "the thresholds of capacity.sequence"),
-        ("database_integrity_jobs=-1", "jobs is -1"),
-        ("database_integrity_name=gone", "there is no database gone"),
-        ("database_integrity_user=nobody_we_know", "nobody_we_know"),
-    ],
-)
-def test_bad_input_is_refused_in_one_sentence(here: Checkout, variable: str, sentence: str) -> None:
-    code, record = integrity(here, "-e", variable)
-    assert (code, record["status"]) == (2, "refused"), record["message"]
-    assert sentence in record["message"]
+REFUSED = [
+    ({"checks": ["indexes.invald"]}, "did you mean indexes.invalid?"),
+    ({"groups": ["index"]}, "index"),
+    (
+        {"thresholds": {"capacity.sequence": {"warn": "many"}}},
+        "capacity.sequence.warn is 'many': give a number",
+    ),
+    ({"thresholds": {"capacity.sequence": 5}}, "the thresholds of capacity.sequence"),
+    ({"jobs": -1}, "jobs is -1"),
+    ({"name": "gone"}, "there is no database gone"),
+    ({"user": "nobody_we_know"}, "nobody_we_know"),
+    ({"rules": [{"name": "a game has two teams", "sql": ""}]}, "rules[0] has no name or no sql"),
+]
 
 
-def test_a_rule_without_sql_is_refused(here: Checkout) -> None:
-    rules = here.root / "inventory" / "embedded" / "group_vars" / "all" / "rules.yml"
-    rules.write_text("database_integrity_rules: [{name: a game has two teams, sql: ''}]\n")
-    try:
-        code, record = integrity(here)
-    finally:
-        rules.unlink()
-    assert (code, record["status"]) == (2, "refused"), record["message"]
-    assert "rules[0] has no name or no sql" in record["message"]
+def test_bad_input_is_refused_in_one_sentence(here: Checkout) -> None:
+    cases = [{f"database_integrity_{name}": value for name, value in case.items()} for case, _ in REFUSED]
+    for (case, sentence), said in zip(REFUSED, here.refusals("database_integrity", cases), strict=True):
+        assert sentence in said, case
 
 
 def test_a_role_without_rights_is_told_what_would_help(here: Checkout) -> None:

@@ -13,6 +13,7 @@ import pytest
 from courtkeeper.findings import CourtkeeperError, Status
 from courtkeeper.platform.feed.faults import KINDS
 from support import nba
+from support.examples import few_fast
 from support.feed import Feed, feed_server
 from support.postgres import drop_database, fresh_database
 
@@ -86,7 +87,7 @@ TRANSPORT = {
 }
 
 
-@pytest.mark.parametrize("name", TRANSPORT)
+@pytest.mark.parametrize("name", few_fast(TRANSPORT))
 def test_a_game_that_cannot_be_had(name, feed, clean, database_dsn, tmp_path):
     fault, kind = TRANSPORT[name]
     feed.set_faults([_of(fault)])
@@ -113,7 +114,7 @@ def test_a_game_that_cannot_be_had(name, feed, clean, database_dsn, tmp_path):
     assert _issues(database_dsn, is_open=False) == [(g, kind) for g in lost]
 
 
-@pytest.mark.parametrize("name", [n for n, (_, kind) in TRANSPORT.items() if kind])
+@pytest.mark.parametrize("name", few_fast(n for n, (_, kind) in TRANSPORT.items() if kind))
 def test_a_stored_game_survives_a_feed_that_fails(name, feed, clean, database_dsn, tmp_path):
     settings = nba.settings(database_dsn, feed.url, tmp_path, feed={"timeout_s": 0.7, "attempts": 2})
     nba.run(settings)
@@ -133,7 +134,7 @@ BAD_GAMES = {
 }
 
 
-@pytest.mark.parametrize("name", BAD_GAMES)
+@pytest.mark.parametrize("name", few_fast(BAD_GAMES))
 def test_a_bad_game_is_quarantined_with_its_reason(name, feed, clean, database_dsn, tmp_path):
     fault, issue = BAD_GAMES[name]
     feed.set_faults([_of(fault)])
@@ -159,7 +160,7 @@ def test_a_bad_game_is_quarantined_with_its_reason(name, feed, clean, database_d
     assert _without_history(nba.snapshot(database_dsn)) == clean
 
 
-@pytest.mark.parametrize("name", BAD_GAMES)
+@pytest.mark.parametrize("name", few_fast(BAD_GAMES))
 def test_a_bad_game_never_replaces_a_good_one(name, feed, clean, database_dsn, tmp_path):
     settings = nba.settings(database_dsn, feed.url, tmp_path)
     nba.run(settings)
@@ -188,7 +189,7 @@ CORRECTIONS = {
 }
 
 
-@pytest.mark.parametrize("change", CORRECTIONS)
+@pytest.mark.parametrize("change", few_fast(CORRECTIONS))
 def test_a_late_correction_is_applied_as_updates_and_deletes(change, feed, clean, database_dsn, tmp_path):
     feed.set_faults([_of({"kind": "late_correction", "change": change})])
     settings = nba.settings(database_dsn, feed.url, tmp_path)
@@ -250,7 +251,7 @@ LIST_FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("fault", LIST_FAULTS, ids=lambda f: f["kind"])
+@pytest.mark.parametrize("fault", few_fast(LIST_FAULTS), ids=lambda f: f["kind"])
 def test_lists_that_cannot_be_had(fault, feed, clean, database_dsn, tmp_path):
     settings = nba.settings(database_dsn, feed.url, tmp_path, feed={"attempts": 2})
     nba.run(settings)

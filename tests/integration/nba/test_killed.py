@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from courtkeeper.nba.cache import CacheSettings
 from support import nba
-from support.feed import ROOT, Feed, feed_server
+from support.feed import Feed, feed_server
+from support.forks import Ended, forked
 from support.postgres import Server, drop_database, fresh_database
 from support.valkey import Server as Cache
 from support.valkey import valkey_server
@@ -55,28 +55,22 @@ def new_database(postgres: Server) -> Iterator:
         drop_database(postgres, dsn)
 
 
-def _killed(dsn: str, feed: Feed, directory: Path, cache: Cache, step: int) -> subprocess.CompletedProcess:
-    address = {"host": cache.host, "port": cache.port, "password": cache.password}
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "support.killed_refresh",
-            dsn,
-            feed.url,
-            directory,
-            json.dumps(address),
-            str(step),
-        ],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT / "python_modules")]),
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def _killed(dsn: str, feed: Feed, directory: Path, cache: Cache, step: int) -> Ended:
+    """Refresh in a process that kills itself at a step; with -1 it ends, and tells how many there were."""
+
+    def work() -> int:
+        steps = 0
+
+        def trace(_step: str) -> None:
+            nonlocal steps
+            if steps == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            steps += 1
+
+        _refresh(dsn, feed, directory, cache, trace=trace)
+        return steps
+
+    return forked(work)
 
 
 def _points(steps: int) -> list[int]:
@@ -85,25 +79,25 @@ def _points(steps: int) -> list[int]:
     return sorted({round(i * (steps - 1) / (KILLS - 1)) for i in range(KILLS)})
 
 
-def _finish(dsn: str, feed: Feed, directory: Path, cache: Cache) -> None:
+def _refresh(dsn: str, feed: Feed, directory: Path, cache: Cache, **more: Any) -> None:
     address = CacheSettings(host=cache.host, port=cache.port, password=cache.password)
-    nba.run(nba.settings(dsn, feed.url, directory, cache=address))
+    nba.run(nba.settings(dsn, feed.url, directory, cache=address), **more)
 
 
 def test_killed_while_loading(new_database, feed, cache, tmp_path):
     clean = new_database()
     counted = _killed(clean, feed, tmp_path / "clean", cache, -1)
-    assert counted.returncode == 0, counted.stderr
+    assert counted.returncode == 0
     expected = nba.snapshot(clean)
     assert expected["cache_outbox"] == []
     assert len(expected["games"]) == 3
 
-    points = _points(int(counted.stdout))
+    points = _points(int(counted.told))
     for step in points:
         dsn = new_database()
         directory = tmp_path / f"killed-{step}"
         assert _killed(dsn, feed, directory, cache, step).returncode == -9
-        _finish(dsn, feed, directory, cache)
+        _refresh(dsn, feed, directory, cache)
         assert nba.snapshot(dsn) == expected, f"killed at step {step}"
     assert len(points) == KILLS
 
@@ -112,24 +106,24 @@ def test_killed_while_correcting_leaves_no_stale_page_in_the_cache(new_database,
     """The API's pages of the old version stand in the cache; after kill and run none is left."""
     feed.set_faults(CORRECTIONS)
     clean = new_database()
-    _finish(clean, feed, tmp_path / "clean", cache)
+    _refresh(clean, feed, tmp_path / "clean", cache)
     feed.correct()
     counted = _killed(clean, feed, tmp_path / "clean", cache, -1)
-    assert counted.returncode == 0, counted.stderr
+    assert counted.returncode == 0
     expected = nba.snapshot(clean)
 
     changed = [g["game_id"] for g in expected["games"]]
     pages = [f"api:game:{i}:{page}" for i in changed for page in ("game", "events", "box")]
     client = redis.Redis(host=cache.host, port=cache.port, password=cache.password)
-    for step in _points(int(counted.stdout))[::2]:
+    for step in _points(int(counted.told))[::2]:
         feed.set_faults(CORRECTIONS)
         dsn = new_database()
         directory = tmp_path / f"killed-{step}"
-        _finish(dsn, feed, directory, cache)
+        _refresh(dsn, feed, directory, cache)
         feed.correct()
         client.mset(dict.fromkeys(pages, b"old"))
         assert _killed(dsn, feed, directory, cache, step).returncode == -9
-        _finish(dsn, feed, directory, cache)
+        _refresh(dsn, feed, directory, cache)
         assert nba.snapshot(dsn) == expected, f"killed at step {step}"
         corrected = {g["game_id"] for g in expected["games"]}
         stale = [p.decode() for p in client.keys("api:game:*") if p.decode().split(":")[2] in corrected]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import psycopg
 import pytest
 
 from courtkeeper.findings import CourtkeeperError
-from support.feed import ROOT
+from support.forks import Ended, forked
 from support.postgres import Server, drop_database, fresh_database, postgres_server
 from support.retention import EVENTS, TICKETS, content, rule, run
 
@@ -26,18 +24,22 @@ RULES = (
 OWN = "ticket_id, status, payload, length, made_at"
 
 
-def _run_and_die(dsn: str, step: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "support.killed_retention", dsn, json.dumps(RULES), str(step)],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT / "python_modules")]),
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def _run_and_die(dsn: str, step: int) -> Ended:
+    """Run in a process that kills itself at a step; with -1 it ends, and tells how many there were."""
+
+    def work() -> int:
+        steps = 0
+
+        def trace(_step: str) -> None:
+            nonlocal steps
+            if steps == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            steps += 1
+
+        run(dsn, *RULES, trace=trace)
+        return steps
+
+    return forked(work)
 
 
 def _state(admin: psycopg.Connection[Any]) -> list[list[tuple[Any, ...]]]:
@@ -66,8 +68,8 @@ def test_killed_at_each_step_and_run_again(postgres: Server) -> None:
     try:
         clean = new()
         counted = _run_and_die(clean, -1)
-        assert counted.returncode == 0, counted.stderr
-        steps = int(counted.stdout)
+        assert counted.returncode == 0
+        steps = int(counted.told)
         assert steps >= 25
         with psycopg.connect(clean, autocommit=True) as admin:
             expected = _state(admin)

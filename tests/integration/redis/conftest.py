@@ -9,7 +9,7 @@ import pytest
 from support.redis import KINDS, program
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[KINDS[0], pytest.param(KINDS[1], marks=pytest.mark.slow)])
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """`valkey` or `redis`."""
     program(request.param, tmp_path)

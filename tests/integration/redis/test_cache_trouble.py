@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.connection import AbstractConnection
 from redis.exceptions import ResponseError
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Status
+from courtkeeper.redis.upkeep.run import upkeep
 from courtkeeper.redis.upkeep.settings import upkeep_settings_from
 from courtkeeper.redis.upkeep.state import Memory
 from support import cache
 from support.cache import EVENTS, count, declared, fill, keys, one, run
+from support.forks import Ended, forked
 from support.redis import Server, cluster, replica, server, wait_for
 
 pytestmark = pytest.mark.slow
 
-TESTS = Path(__file__).resolve().parents[2]
 SPIN = "local x = 0 for i = 1, ARGV[1] do x = x + i end return x"
 
 
@@ -363,27 +363,24 @@ class TestBrokenOff:
 
     @pytest.mark.slow
     def test_killed_anywhere_and_run_again_nothing_is_lost(self, cached: Server, tmp_path: Path) -> None:
-        secret = tmp_path / "secret"
-        secret.touch(0o600)
-        secret.write_text(cached.password)
         told = {**declared(tmp_path, batch=50, sample_keys=30), "share": 1.0, "latency_budget_ms": 5000}
         told["patterns"] = [*told["patterns"], {"pattern": "page:*", "ttl_s": 900}]
         run(cached, **{**told, "duties": ["hit_rates"]})
-        trips = self._kill_and_look(cached, secret, told, -1)
+        trips = self._kill_and_look(cached, told, -1)
         assert trips > 40
         # The last trips are left out: how often the background work is looked at differs from run to run.
         for chosen in range(2, trips - 15, max(1, trips // 12)):
-            self._kill_and_look(cached, secret, told, chosen)
+            self._kill_and_look(cached, told, chosen)
 
-    def _kill_and_look(self, cached: Server, secret: Path, told: dict[str, Any], chosen: int) -> int:
+    def _kill_and_look(self, cached: Server, told: dict[str, Any], chosen: int) -> int:
         """Kill an upkeep with much to do at a round trip, run it again, and see that all is well."""
         count(cached, EVENTS, hits=0, misses=500)
         fill(cached, 200)
         with cached.client() as client:
             client.mset({f"page:{number}": "x" for number in range(100)})
-        done = _killed(cached.port, secret, told, chosen)
+        done = _killed(cached, told, chosen)
         if chosen >= 0:
-            assert done.returncode == -9
+            assert done.returncode == -signal.SIGKILL
             run(cached, **told)
             again = run(cached, **told)
             assert (again.changed, again.actions) == (False, []), f"after a kill at {chosen}"
@@ -392,26 +389,31 @@ class TestBrokenOff:
         assert not any(cached.do("TTL", f"api:generation:{number:010}") != -1 for number in range(200))
         assert cached.do("TTL", cache.COUNTERS) == -1
         assert min(cached.do("TTL", f"page:{number}") for number in range(100)) > 0
-        return int(done.stdout or -1)
+        return int(done.told or -1)
 
 
-def _killed(port: int, secret: Path, told: dict[str, Any], chosen: int) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "support.killed_upkeep",
-            str(port),
-            str(secret),
-            json.dumps(told),
-            str(chosen),
-        ],
-        cwd=TESTS,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode in (0, -9), done.stderr
+def _killed(cached: Server, told: dict[str, Any], chosen: int) -> Ended:
+    """An upkeep that dies at a round trip, half of them before it is sent and half right after.
+
+    With -1 it runs to its end and tells how many round trips there were.
+    """
+
+    def work() -> int:
+        trips, send = 0, AbstractConnection.send_packed_command
+
+        def counted(self: AbstractConnection, *arguments: Any, **more: Any) -> None:
+            nonlocal trips
+            if trips == chosen:
+                if trips % 2:
+                    send(self, *arguments, **more)
+                os.kill(os.getpid(), signal.SIGKILL)
+            trips += 1
+            send(self, *arguments, **more)
+
+        AbstractConnection.send_packed_command = counted  # type: ignore[method-assign]
+        upkeep(cached.settings(), upkeep_settings_from(told))
+        return trips
+
+    done = forked(work)
+    assert done.returncode in (0, -signal.SIGKILL)
     return done

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from courtkeeper.redis.server import connect, replies
+from courtkeeper.redis.tuning.change import Tools
+from courtkeeper.redis.tuning.run import tune
+from courtkeeper.redis.tuning.settings import tuning_settings_from
+from support.forks import forked
 from support.redis import Server, server
 from support.tuning import CALM, calls, digest, found, left_behind, tuned, values
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[3]
 WISH = {"maxmemory": "512mb", "save": "3600 1", "maxmemory-samples": 9}
 NAMES = tuple(WISH)
 
@@ -31,27 +33,21 @@ def running(tmp_path: Path, kind: str) -> Iterator[Server]:
 def killed_at(
     step: str, running: Server, state: Path, ending: str = "SIGKILL", errors: int = 0, **more: Any
 ) -> int:
-    """Run a tuning that gets a signal at `step`; return its exit code."""
-    place = {"host": running.host, "port": running.port, "password": running.password}
+    """Run a tuning that gets a signal at `step`; return its exit code.
+
+    `errors` commands fail once the values are set, by which the gate finds the server worse.
+    """
     told = {"mode": "apply", "parameters": WISH, "state_directory": str(state), "gate": CALM} | more
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "support.killed_tuning",
-            json.dumps(place),
-            json.dumps(told),
-            step,
-            ending,
-            str(errors),
-        ],
-        cwd=ROOT / "tests",
-        timeout=60,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert ending != "SIGKILL" or done.returncode == -signal.SIGKILL, done.stderr
+
+    def trace(now: str) -> None:
+        if now == "set":
+            with connect(running.settings(), purpose="errors") as client:
+                replies(client, [("NOSUCH",)] * errors)
+        if now == step:
+            os.kill(os.getpid(), signal.Signals[ending])
+
+    done = forked(lambda: tune(running.settings(), tuning_settings_from(told), tools=Tools(trace=trace)))
+    assert ending != "SIGKILL" or done.returncode == -signal.SIGKILL
     return done.returncode
 
 

@@ -50,6 +50,7 @@ def test_a_good_run_is_recorded_whole(run: Run, checkout: Path) -> None:
     assert record.read(done.directory / "run.json") == r
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("job", "how", "status", "message"),
     [
@@ -116,6 +117,7 @@ def test_what_went_wrong_is_one_sentence(
     assert r.exit_code == (2 if status is RunStatus.REFUSED else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("check", "status"), [(False, RunStatus.FAILED), (True, RunStatus.REFUSED)])
 @pytest.mark.parametrize("job", ["late", "module"])
 def test_a_wrong_configuration_after_a_change_is_a_failure(
@@ -223,6 +225,7 @@ def test_a_disk_that_is_full_is_a_sentence_and_leaves_no_process(
         subprocess.run(["umount", str(var)], check=True)
 
 
+@pytest.mark.slow
 def test_runs_in_threads_of_one_process_do_not_mix(run: Run) -> None:
     done: dict[str, CompletedRun] = {}
     jobs = ("undefined", "command")

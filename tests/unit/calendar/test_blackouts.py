@@ -7,11 +7,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.calendar.blackouts import Blackouts, parse, read
 from courtkeeper.findings import ConfigurationError
+from support.examples import examples
 
 NEW_YORK = ZoneInfo("America/New_York")
 START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 4, 1, tzinfo=UTC)
@@ -160,7 +161,7 @@ BEGIN:VTIMEZONE\nEND:VTIMEZONE\nTZID:No/Where\nDTSTART:99991231T235959Z""".split
         st.lists(_LINES, max_size=8).map(lambda lines: document("\n".join(lines))),
     )
 )
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_any_bytes_are_blackouts_or_one_sentence(raw: bytes) -> None:
     try:
         found = parse(raw, NEW_YORK, "b.ics")

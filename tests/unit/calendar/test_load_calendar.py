@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from courtkeeper.calendar.load import load
@@ -18,6 +18,7 @@ from courtkeeper.calendar.schema import schema
 from courtkeeper.findings import ConfigurationError
 from support import calendars
 from support.calendars import BACKUP, read
+from support.examples import examples
 
 ROOT = Path(__file__).resolve().parents[3]
 # Never run by themselves: a person says what is to be restored, imported, installed.
@@ -304,7 +305,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.one_of(st.lists(_PIECES, max_size=12).map("\n    ".join), st.text(max_size=60)))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, HealthCheck.function_scoped_fixture)
 def test_any_file_is_jobs_or_sentences(tmp_path: Path, jobs: str) -> None:
     inventory, root = tmp_path / "inventory/home", tmp_path
     if not inventory.exists():

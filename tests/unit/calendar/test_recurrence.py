@@ -9,13 +9,14 @@ from itertools import islice
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from courtkeeper.calendar.recurrence import Irregular, Schedule, instant_of, zone_of
 from courtkeeper.calendar.rule import parse_rule
 from courtkeeper.findings import ConfigurationError
 from support import oracle
+from support.examples import examples
 
 RULES = (
     "FREQ=DAILY;BYHOUR=2;BYMINUTE=30",
@@ -144,7 +145,7 @@ _days = st.dates(date(1990, 1, 1), date(2090, 1, 1))
 
 
 @given(st.sampled_from(sorted(available_timezones())), _days, st.integers(0, 24 * 60 - 1))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_local_times_keep_their_order_in_every_zone(zone: str, day: date, minute: int) -> None:
     where = ZoneInfo(zone)
     local = datetime.combine(day, clock(0)) + timedelta(minutes=minute)
@@ -167,15 +168,14 @@ _starts = st.one_of(
 
 
 @given(oracle.rules(), st.sampled_from(oracle.ZONES), _starts)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_any_rule_is_as_the_oracle_says(rule: str, zone: str, day: date) -> None:
     try:
         parsed = parse_rule(rule)
-        wanted = oracle.locals_of(rule, day, *[datetime.combine(day - timedelta(days=9), clock(0))] * 2)
+        oracle.rule_of(rule, day)
     except (ConfigurationError, ValueError) as refused:  # dateutil's word for what never comes
         assume("never comes" not in str(refused) and "empty set" not in str(refused))
         raise
-    assert not wanted
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     end = start + timedelta(
         days={"MINUTELY": 1, "HOURLY": 3, "DAILY": 30, "WEEKLY": 60}.get(parsed.freq, 500)

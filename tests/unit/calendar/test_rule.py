@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.calendar.rule import parse_rule
 from courtkeeper.findings import ConfigurationError
+from support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ _WORDS = st.sampled_from(
 
 
 @given(st.one_of(st.text(max_size=60), st.lists(_WORDS, max_size=20).map("".join)))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_any_text_is_a_rule_or_one_sentence(text: str) -> None:
     try:
         rule = parse_rule(text)

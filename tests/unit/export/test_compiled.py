@@ -7,7 +7,7 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.calendar.recurrence import Schedule
@@ -15,6 +15,7 @@ from courtkeeper.calendar.rule import parse_rule
 from courtkeeper.export.exporting import ENGINES, Target
 from courtkeeper.findings import ConfigurationError
 from support import engines, oracle
+from support.examples import examples
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 # A plain day, and the days before clocks go forward and back in New York, London and Lord Howe.
@@ -173,7 +174,7 @@ def test_an_engine_runs_it_at_the_same_instants_or_refuses_it(
     st.sampled_from(STARTS),
     st.sampled_from([target for target in Target if target is not Target.SYSTEMD]),
 )
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_whatever_is_compiled_is_exact(rule: str, zone: str, start: datetime, target: Target) -> None:
     try:
         schedule = Schedule(parse_rule(rule), ZoneInfo(zone), date(2026, 1, 5))

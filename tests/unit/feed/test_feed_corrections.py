@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.platform.feed.addresses import Address, Endpoint
@@ -14,7 +14,7 @@ from courtkeeper.platform.feed.corrections import Change
 from courtkeeper.platform.feed.league import game_id_of
 from courtkeeper.platform.feed.recorded import RecordedSource
 from courtkeeper.platform.feed.simulated import SimulatedSource
-from support import feed
+from support.examples import examples
 from support.feed import box_from_cdn, box_from_payload, box_from_v3, recorded_dir
 
 NOW = datetime(2026, 2, 9, 12, 0, tzinfo=UTC)
@@ -88,7 +88,7 @@ def check_difference(change, before, after):
     assert old_game["period"] == new_game["period"]
 
 
-@settings(max_examples=max(4, feed.EXAMPLES // 5), deadline=None)
+@examples(12)
 @given(st.integers(0, 9999), st.integers(0, 10), st.sampled_from(Change))
 def test_simulated(seed, slot, change):
     game_id = game_id_of(DAY, slot)

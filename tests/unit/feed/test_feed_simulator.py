@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.platform.feed import shapes_cdn, shapes_stats, simulated, simulator
@@ -26,20 +26,28 @@ from courtkeeper.platform.feed.addresses import Address, Endpoint
 from courtkeeper.platform.feed.league import TEAMS, Calendar, day_of, game_id_of, night, rosters
 from courtkeeper.platform.feed.ledger import Ledger
 from courtkeeper.platform.feed.simulated import SimulatedSource
-from support import feed
+from support.examples import examples
 from support.feed import ROOT, box_from_cdn, box_from_payload, box_from_v3
 
 FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 SEEDS = st.integers(0, 2**31)
 DAYS = st.dates(date(1990, 1, 1), date(2040, 12, 31))
 SLOTS = st.integers(0, 14)
-games = settings(max_examples=feed.EXAMPLES, deadline=None)
 
 
 def fetch(seed, day, slot, endpoint, now=FAR_FUTURE):
     source = SimulatedSource(seed, day, 15)
     body = source.payload(Address(endpoint, game_id=game_id_of(day, slot)), now, {})
     return None if body is None else msgspec.json.decode(body)
+
+
+class Served(NamedTuple):
+    """One game as it is served: a box score and the events, of each host."""
+
+    cdn_box: dict
+    cdn: list
+    v3_box: dict
+    v3: list
 
 
 def tenths(clock):
@@ -52,11 +60,8 @@ def length(period):
     return 7200 if period <= 4 else 3000
 
 
-@games
-@given(SEEDS, DAYS, SLOTS)
-def test_cdn_score_follows_the_events(seed, day, slot):
-    game = fetch(seed, day, slot, Endpoint.CDN_BOXSCORE)["game"]
-    actions = fetch(seed, day, slot, Endpoint.CDN_PLAYBYPLAY)["game"]["actions"]
+def cdn_score_follows_the_events(served):
+    game, actions = served.cdn_box, served.cdn
     home = game["homeTeam"]["teamId"]
     score = {True: 0, False: 0}
     by_period = Counter()
@@ -76,34 +81,20 @@ def test_cdn_score_follows_the_events(seed, day, slot):
     assert game["gameStatus"] == 3
 
 
-@games
-@given(SEEDS, DAYS, SLOTS)
-def test_cdn_box_is_what_the_events_say(seed, day, slot):
-    game = fetch(seed, day, slot, Endpoint.CDN_BOXSCORE)["game"]
-    actions = fetch(seed, day, slot, Endpoint.CDN_PLAYBYPLAY)["game"]["actions"]
-    assert box_from_cdn(actions) == box_from_payload(game)
+def cdn_box_is_what_the_events_say(served):
+    assert box_from_cdn(served.cdn) == box_from_payload(served.cdn_box)
 
 
-@games
-@given(SEEDS, DAYS, SLOTS)
-def test_v3_box_is_what_the_events_say(seed, day, slot):
-    game = fetch(seed, day, slot, Endpoint.BOXSCORE)["boxScoreTraditional"]
-    actions = fetch(seed, day, slot, Endpoint.PLAYBYPLAY)["game"]["actions"]
-    assert box_from_v3(actions) == box_from_payload(game)
+def v3_box_is_what_the_events_say(served):
+    assert box_from_v3(served.v3) == box_from_payload(served.v3_box)
 
 
-@games
-@given(SEEDS, DAYS, SLOTS)
-def test_cdn_and_v3_tell_the_same_game(seed, day, slot):
-    cdn = fetch(seed, day, slot, Endpoint.CDN_BOXSCORE)["game"]
-    v3 = fetch(seed, day, slot, Endpoint.BOXSCORE)["boxScoreTraditional"]
-    assert box_from_payload(cdn) == box_from_payload(v3)
+def cdn_and_v3_tell_the_same_game(served):
+    assert box_from_payload(served.cdn_box) == box_from_payload(served.v3_box)
 
 
-@games
-@given(SEEDS, DAYS, SLOTS)
-def test_identities_order_and_clocks(seed, day, slot):
-    actions = fetch(seed, day, slot, Endpoint.CDN_PLAYBYPLAY)["game"]["actions"]
+def identities_order_and_clocks(served):
+    actions = served.cdn
     numbers = [action["actionNumber"] for action in actions]
     orders = [action["orderNumber"] for action in actions]
     assert len(set(numbers)) == len(numbers)
@@ -121,11 +112,8 @@ def test_identities_order_and_clocks(seed, day, slot):
     assert [(a["actionType"], a["subType"]) for a in actions[-2:]] == [("period", "end"), ("game", "end")]
 
 
-@games
-@given(SEEDS, DAYS, SLOTS)
-def test_five_on_court_and_only_they_act(seed, day, slot):
-    game = fetch(seed, day, slot, Endpoint.CDN_BOXSCORE)["game"]
-    actions = fetch(seed, day, slot, Endpoint.CDN_PLAYBYPLAY)["game"]["actions"]
+def five_on_court_and_only_they_act(served):
+    game, actions = served.cdn_box, served.cdn
     court = {}
     time_on = Counter()
     for team in (game["homeTeam"], game["awayTeam"]):
@@ -165,10 +153,8 @@ def test_five_on_court_and_only_they_act(seed, day, slot):
     assert plus == [5 * margin, -5 * margin]
 
 
-@games
-@given(SEEDS, DAYS, SLOTS)
-def test_v3_has_the_oddities_of_the_real_one(seed, day, slot):
-    actions = fetch(seed, day, slot, Endpoint.PLAYBYPLAY)["game"]["actions"]
+def v3_has_the_oddities_of_the_real_one(served):
+    actions = served.v3
     assert [row["actionId"] for row in actions] == list(range(1, len(actions) + 1))
     for before, row in pairwise(actions):
         if row["actionType"] == "":
@@ -193,7 +179,32 @@ def test_v3_has_the_oddities_of_the_real_one(seed, day, slot):
     assert all("assist" not in key.lower() for row in actions for key in row)
 
 
-@games
+LAWS = [
+    cdn_score_follows_the_events,
+    cdn_box_is_what_the_events_say,
+    v3_box_is_what_the_events_say,
+    cdn_and_v3_tell_the_same_game,
+    identities_order_and_clocks,
+    five_on_court_and_only_they_act,
+    v3_has_the_oddities_of_the_real_one,
+]
+
+
+@examples(60)
+@given(SEEDS, DAYS, SLOTS)
+def test_a_game_holds_together(seed, day, slot):
+    """Every law on the same games: to simulate one takes longer than to look at it."""
+    served = Served(
+        cdn_box=fetch(seed, day, slot, Endpoint.CDN_BOXSCORE)["game"],
+        cdn=fetch(seed, day, slot, Endpoint.CDN_PLAYBYPLAY)["game"]["actions"],
+        v3_box=fetch(seed, day, slot, Endpoint.BOXSCORE)["boxScoreTraditional"],
+        v3=fetch(seed, day, slot, Endpoint.PLAYBYPLAY)["game"]["actions"],
+    )
+    for law in LAWS:
+        law(served)
+
+
+@examples(60)
 @given(SEEDS, DAYS)
 def test_a_night_has_distinct_teams_and_ids_that_lead_back(seed, day):
     fixtures = night(seed, day)

@@ -10,11 +10,12 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.hosts.logs import config, journal, look, opened, status
+from support.examples import examples
 
 NGINX = """\
 /var/log/nginx/*.log "/srv/with space/x.log" {
@@ -151,7 +152,7 @@ ODD = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(ODD)
 def test_whatever_a_tool_says_a_parser_gives_a_value_or_one_sentence(text: str) -> None:
     for parse in (lambda t: config.parse(t, "x"), status.parse):

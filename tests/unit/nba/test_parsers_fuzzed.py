@@ -10,13 +10,14 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from courtkeeper.nba import quality
 from courtkeeper.nba.formats import archive, cdn, lists, v3
 from courtkeeper.nba.model import Game, GameData, PayloadError, Team
 from support import games
+from support.examples import examples
 
 JUNK = st.one_of(
     st.none(),
@@ -106,7 +107,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", range(len(CASES)))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data())
 def test_one_broken_value(case, data):
     payload, parse = CASES[case]
@@ -120,13 +121,13 @@ def test_a_number_of_a_game_that_ends_a_line(case, payload):
 
 
 @pytest.mark.parametrize("case", range(len(CASES)))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(junk=st.one_of(st.binary(max_size=200), st.text().map(str.encode)))
 def test_any_bytes(case, junk):
     _game_or_sentence(CASES[case][1], junk)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(cut=st.integers(min_value=0, max_value=2000))
 def test_cut_short(cut):
     _game_or_sentence(CASES[0][1], games.encode(PLAYS)[:cut])
@@ -147,7 +148,7 @@ def _csv(rows: list[list[str]]) -> bytes:
     return "\n".join(lines).encode()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(column=st.integers(0, 14), junk=st.text(max_size=12), short=st.booleans())
 @example(column=11, junk=",", short=False)  # a name where the second person's id belongs
 def test_archive_rows(column, junk, short):
@@ -158,7 +159,7 @@ def test_archive_rows(column, junk, short):
     _game_or_sentence(lambda b: archive.parse("0021500001", b, log), payload[:-3] if short else payload)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(data=st.data())
 def test_game_logs(data):
     payload = json.loads(LOG)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.kpi import probes
 from courtkeeper.notify import load
 from courtkeeper.notify.model import Ping
+from support.examples import examples
 from support.notices import CHANNELS, checkout
 
 
@@ -66,7 +67,7 @@ BENT = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(text=st.text(max_size=200) | BENT)
 def test_nothing_but_a_sentence_comes_of_nonsense(
     tmp_path_factory: pytest.TempPathFactory, text: str

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper import platform
@@ -42,6 +42,7 @@ from courtkeeper.platform.state import (
     write,
 )
 from courtkeeper.platform.valkey import Valkey, _quote
+from support.examples import examples
 
 
 class TestRoot:
@@ -186,7 +187,7 @@ def damaged(draw: st.DrawFn) -> tuple[type, bytes]:
     return kind, msgspec.json.encode(content)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(damaged())
 def test_a_damaged_file_is_read_whole_or_refused(tmp_path_factory, given_file: tuple[type, bytes]) -> None:
     kind, content = given_file

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from courtkeeper.database import DatabaseSettings
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.postgres.corruption.pieces import PIECE_PAGES, Function, Relation, split
 from courtkeeper.postgres.corruption.turns import Turns
+from support.examples import examples
 
 NOW = datetime(2026, 2, 12, 6, tzinfo=UTC)
 DATABASE = DatabaseSettings(name="nba/../odd")
@@ -120,7 +121,7 @@ def test_what_is_gone_is_forgotten(tmp_path: Path) -> None:
     assert list(json.loads(file.read_bytes())["turns"]) == ["public.t0"]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, HealthCheck.function_scoped_fixture)
 @given(st.binary() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(repr).map(str.encode))
 def test_a_file_that_cannot_be_read_is_as_none(tmp_path: Path, content: bytes) -> None:
     turns = Turns(str(tmp_path), DATABASE, NOW)

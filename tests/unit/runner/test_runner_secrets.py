@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.runner.secrets import MASK, Redactor, VariablesPipe, as_yaml, load_secrets
+from support.examples import examples
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)
 
@@ -24,11 +25,13 @@ TRAPS = st.sampled_from(
 )
 
 
-@given(
-    st.dictionaries(
-        TEXT.filter(lambda s: "{" not in s), st.recursive(TEXT | TRAPS | st.integers() | st.none(), st.lists)
-    )
+VALUES = st.recursive(
+    TEXT | TRAPS | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=4), max_leaves=6
 )
+
+
+@examples(300)  # small ones: a large one shows nothing that they do not
+@given(st.dictionaries(TEXT.filter(lambda s: "{" not in s), VALUES, max_size=4))
 def test_variables_survive_the_way_through_ansibles_own_loader(variables: dict[str, object]) -> None:
     assert (DataLoader().load(as_yaml(variables)) or {}) == variables
 

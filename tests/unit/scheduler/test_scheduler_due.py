@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.calendar.model import Job, Misfire
@@ -13,13 +13,14 @@ from courtkeeper.calendar.recurrence import Schedule
 from courtkeeper.calendar.rule import parse_rule
 from courtkeeper.scheduler.due import MOST_AT_ONCE, Upcoming, due
 from courtkeeper.scheduler.forecast import forecast
+from support.examples import examples
 
 BEGIN = datetime(2026, 3, 7, tzinfo=UTC)  # the night of New York's change is the next
 RULE = "FREQ=DAILY;BYHOUR=0,1,2,3,6,12,18;BYMINUTE=0,30"
 SCHEDULE = Schedule(parse_rule(RULE), ZoneInfo("America/New_York"))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     steps=st.lists(st.integers(1, 60 * 72), min_size=1, max_size=12),
     policy=st.sampled_from(list(Misfire)),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from courtkeeper.findings import Finding, Status
 from courtkeeper.vault import archives
 from courtkeeper.vault.audit_bucket import Bucket, audit
 from courtkeeper.vault.manifest import Part
+from support.examples import examples
 
 HASH = "0" * 64
 
@@ -19,7 +20,7 @@ HASH = "0" * 64
 @pytest.mark.parametrize("kind", ["tar", "redis_rdb", "pg_globals"])
 @given(chunks=st.lists(st.binary(max_size=2000), max_size=6))
 @example(chunks=[b"PostgreSQL database cluster dump complete"])
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_any_bytes_are_listed_or_named(kind: Any, chunks: list[bytes]) -> None:
     part = Part(
         name="x", kind=kind, plain_size=0, plain_sha256=HASH, sealed_size=0, sealed_sha256=HASH, files=1
@@ -91,7 +92,7 @@ class Answering:
 
 
 @given(ANSWERS)
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@examples(60)
 def test_whatever_a_bucket_answers_is_judged(answer: dict[str, Any]) -> None:
     found: list[Finding] = audit(Bucket(Answering(answer), "b", "nba", name="remote", longest_days=730))
     assert len({each.id for each in found}) == 7

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.vault import manifest as manifests
 from courtkeeper.vault.manifest import Manifest, ManifestError, Part, Table
+from support.examples import examples
 
 NOW = datetime(2026, 2, 12, 6, tzinfo=UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -57,7 +58,7 @@ def test_what_is_written_is_read(key: Ed25519PrivateKey | None) -> None:
     assert json.loads(file)["manifest"]["parts"][0]["tables"][0]["rows"] == 3
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(at=st.integers(0, 10_000), byte=st.integers(0, 255))
 def test_every_changed_byte_is_seen(at: int, byte: int) -> None:
     made = sample()
@@ -73,7 +74,7 @@ def test_every_changed_byte_is_seen(at: int, byte: int) -> None:
     assert found == made, "a change that nobody sees changes nothing"
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.binary(max_size=400) | st.text(max_size=400).map(str.encode))
 def test_what_is_no_manifest_is_refused(file: bytes) -> None:
     with pytest.raises(ManifestError, match="here"):
@@ -87,7 +88,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(field=st.sampled_from(sorted(msgspec.to_builtins(sample()))), value=JSON)
 def test_a_sealed_manifest_with_nonsense_in_it_is_refused_or_sensible(field: str, value: Any) -> None:
     import hashlib

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from courtkeeper import __version__
+from courtkeeper import __version__, wheelhouse
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
 from courtkeeper.wheelhouse import KEPT, Target, build, pins
 
@@ -47,6 +47,17 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
     return checkout
+
+
+@pytest.fixture
+def hollow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's wheel is a tiny one too: only one test asks whether pip can build the real one."""
+
+    def made(source: Path, scratch: Path) -> Path:
+        tiny_wheel(scratch, "courtkeeper")
+        return scratch / "courtkeeper-1.0-py3-none-any.whl"
+
+    monkeypatch.setattr(wheelhouse, "build_library", made)
 
 
 def test_markers_are_judged_by_the_host() -> None:
@@ -117,6 +128,7 @@ def test_one_archive_holds_all_and_is_built_once(source: Path, tmp_path: Path) -
     assert again.actions == []
 
 
+@pytest.mark.usefixtures("hollow")
 def test_certbots_archive_holds_its_lock_and_nothing_of_the_library(source: Path, tmp_path: Path) -> None:
     index, house = tmp_path / "index", tmp_path / "house"
     lock = tiny_wheel(index, "pip") + tiny_wheel(index, "certbot")
@@ -136,6 +148,7 @@ def test_certbots_archive_holds_its_lock_and_nothing_of_the_library(source: Path
     assert not build(source, house, DEBIAN13, package="certbot").changed
 
 
+@pytest.mark.usefixtures("hollow")
 def test_a_changed_library_is_a_new_release_from_the_wheels_that_are_there(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +167,7 @@ def test_a_changed_library_is_a_new_release_from_the_wheels_that_are_there(
     assert Path(result.details["archive"]) in archives
 
 
+@pytest.mark.usefixtures("hollow")
 def test_an_index_that_lacks_a_wheel_leaves_no_archive(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

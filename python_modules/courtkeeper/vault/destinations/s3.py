@@ -7,7 +7,9 @@ size. So a part that the store lost, or cut short, does not become an object tha
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -47,6 +49,7 @@ _MEND: dict[Why, str] = {
     "unreachable": "mend the address, the network or ca_file",
 }
 _TOKEN = re.compile(r"[A-Za-z0-9+/=]{33,}")
+_MAKING = threading.Lock()
 
 
 class S3Destination:
@@ -192,27 +195,41 @@ class S3Destination:
 
 def _client(settings: S3Settings) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
     try:
-        return boto3.session.Session().client(
-            "s3",
-            region_name=settings.region or None,
-            endpoint_url=settings.endpoint_url or None,
-            aws_access_key_id=settings.access_key or None,
-            aws_secret_access_key=settings.secret_key or None,
-            aws_session_token=settings.session_token or None,
-            verify=settings.ca_file or True,
-            config=Config(
-                signature_version="s3v4",
-                connect_timeout=min(settings.timeout_s, 10.0),
-                read_timeout=settings.timeout_s,
-                retries={"total_max_attempts": settings.attempts, "mode": "standard"},
-                s3={"addressing_style": "path" if settings.path_style else "auto"},
-                # Stores that are not Amazon's refuse what they do not know; we send Content-MD5 ourselves.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        with _MAKING:  # a session is not for two threads at once
+            return _session(settings).client(
+                "s3",
+                region_name=settings.region or None,
+                endpoint_url=settings.endpoint_url or None,
+                aws_access_key_id=settings.access_key or None,
+                aws_secret_access_key=settings.secret_key or None,
+                aws_session_token=settings.session_token or None,
+                verify=settings.ca_file or True,
+                config=Config(
+                    signature_version="s3v4",
+                    connect_timeout=min(settings.timeout_s, 10.0),
+                    read_timeout=settings.timeout_s,
+                    retries={"total_max_attempts": settings.attempts, "mode": "standard"},
+                    s3={"addressing_style": "path" if settings.path_style else "auto"},
+                    # Other stores than Amazon's refuse what they do not know; we send Content-MD5.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
+            )
     except (errors.BotoCoreError, ValueError) as error:
         raise ConfigurationError(f"destination {settings.name} cannot be set up: {_short(error)}") from error
+
+
+def _session(settings: S3Settings) -> Any:  # noqa: ANN401
+    """Return what makes the client: one for all that are given keys, as its start takes most of the time.
+
+    A session remembers the keys that it found by itself, so whoever is to look for them has a new one.
+    """
+    return _shared_session() if settings.access_key else boto3.session.Session()
+
+
+@functools.cache
+def _shared_session() -> Any:  # noqa: ANN401
+    return boto3.session.Session()
 
 
 def _short(error: BaseException) -> str:

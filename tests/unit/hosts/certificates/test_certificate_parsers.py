@@ -8,13 +8,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.hosts.certificates import ari, certbot, journal, state, x509
 from courtkeeper.hosts.certificates.settings import settings_from
 from support import certificates
+from support.examples import examples
 
 ROOT, INTERMEDIATE = certificates.authority()
 LEAF = certificates.make("www.ck.test", INTERMEDIATE, names=("www.ck.test", "*.ck.test"))
@@ -64,7 +65,7 @@ def sentence(work: Callable[[], object]) -> str:
 
 @pytest.mark.parametrize("name", PARSERS)
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_damaged_input_is_a_value_or_one_sentence(name: str, data: st.DataObject) -> None:
     parse, samples = PARSERS[name]
     seeds = st.builds(damaged, st.sampled_from(samples), st.integers(0, 2**32))
@@ -100,7 +101,7 @@ JUNK = st.recursive(
 
 
 @given(JUNK)
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_any_request_is_taken_or_refused_in_one_sentence(junk: object) -> None:
     sentence(lambda: settings_from({"certificates": junk, "directory_url": "https://ca.test/dir"}))
 
