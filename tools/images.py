@@ -1,5 +1,7 @@
 """`make images`: the images of the test hosts, Debian 12 and 13 with systemd as PID 1, and of `make fresh`.
 
+Where scenarios begin with the same packages, an image built on one of these has them.
+
 An image is built once for a recipe (its tag holds the recipe's digest) and kept by the engine. From a
 Dockerfile where a registry is in reach, else by mmdebstrap from this machine's own apt sources;
 COURTKEEPER_IMAGES_FROM=registry or =apt decides instead of a try. An image made by mmdebstrap carries
@@ -41,9 +43,19 @@ HOST = [
 # What README promises to be enough, and nothing else.
 BARE = ["python3", "python3-venv", "make", "git"]
 IMAGES = {"debian12": ("12", HOST), "debian13": ("13", HOST), "bare12": ("12", BARE), "bare13": ("13", BARE)}
+# On another image: what several scenarios begin with. Its services start with the host.
+LAYERS = {
+    f"databases{release}": (
+        f"debian{release}",
+        ["postgresql", f"postgresql-{version}-repack", f"postgresql-{version}-hypopg"],
+    )
+    for release, version in (("12", 15), ("13", 17))
+}
 SYSTEMD = ['CMD ["/lib/systemd/systemd"]', "ENV container=docker"]
 # A service that fails in every container, or only costs time; machine-id so that each host has its own.
 TIDY = "rm -f /etc/machine-id; touch /etc/machine-id; rm -rf /var/lib/apt/lists/*"
+# While an image is built no service starts, which nobody would stop.
+NOT_YET = "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d && chmod 0755 /usr/sbin/policy-rc.d"
 PULL_S = 60
 
 
@@ -58,8 +70,12 @@ def changes(packages: list[str]) -> list[str]:
 
 def tag(name: str) -> str:
     """Return the full name of image `name`: it changes with the recipe."""
-    release, packages = IMAGES[name]
-    recipe = repr((SUITES[release], packages, changes(packages), TIDY))
+    if name in LAYERS:
+        below, packages = LAYERS[name]
+        recipe = repr((tag(below), packages, NOT_YET))
+    else:
+        release, packages = IMAGES[name]
+        recipe = repr((SUITES[release], packages, changes(packages), TIDY))
     return f"{REPOSITORY}:{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
@@ -86,10 +102,14 @@ def registry_in_reach(base: str) -> bool:
         return False
 
 
-def from_dockerfile(image: str, base: str, packages: list[str]) -> None:
-    """Build `image` from a Debian base out of a registry."""
+def installed(packages: list[str]) -> str:
+    """Return the command that installs `packages` in an image."""
     install = f"apt-get update -qq && apt-get install -qq --yes --no-install-recommends {' '.join(packages)}"
-    lines = [f"FROM {base}", f"RUN DEBIAN_FRONTEND=noninteractive; {install} && {TIDY}", *changes(packages)]
+    return f"export DEBIAN_FRONTEND=noninteractive && {install} && apt-get clean"
+
+
+def from_dockerfile(image: str, *lines: str) -> None:
+    """Build `image` from the lines of a Dockerfile."""
     subprocess.run(
         ["docker", "build", "--quiet", "--tag", image, "-"],
         input="\n".join(lines).encode(),
@@ -159,22 +179,32 @@ def from_apt(image: str, suite: str, packages: list[str]) -> None:
 
 def have(name: str) -> str:
     """Build image `name` if the engine does not have it, and return its full name."""
-    release, packages = IMAGES[name]
-    image, base = tag(name), f"debian:{release}"
-    if not exists(image):
+    image = tag(name)
+    if exists(image):
+        return image
+    if name in LAYERS:
+        below, packages = LAYERS[name]
+        lines = [f"FROM {have(below)}", f"RUN {NOT_YET} && {installed(packages)} && rm /usr/sbin/policy-rc.d"]
         sys.stderr.write(f"images: building {image}\n")
-        if registry_in_reach(base):
-            from_dockerfile(image, base, packages)
-        else:
-            from_apt(image, SUITES[release], packages)
+        from_dockerfile(image, *lines)
+        return image
+    sys.stderr.write(f"images: building {image}\n")
+    release, packages = IMAGES[name]
+    if registry_in_reach(f"debian:{release}"):
+        from_dockerfile(
+            image, f"FROM debian:{release}", f"RUN {installed(packages)} && {TIDY}", *changes(packages)
+        )
+    else:
+        from_apt(image, SUITES[release], packages)
     return image
 
 
 def main() -> int:
     """Build what is missing of the images named (all of them when none is), and print them."""
-    names = [name for name in sys.argv[1:] if name != "--list"] or list(IMAGES)
-    if unknown := set(names) - set(IMAGES):
-        sys.stderr.write(f"images: no image {', '.join(sorted(unknown))}; there are: {', '.join(IMAGES)}\n")
+    names = [name for name in sys.argv[1:] if name != "--list"] or [*IMAGES, *LAYERS]
+    if unknown := set(names) - {*IMAGES, *LAYERS}:
+        there = ", ".join([*IMAGES, *LAYERS])
+        sys.stderr.write(f"images: no image {', '.join(sorted(unknown))}; there are: {there}\n")
         return 2
     if "--list" in sys.argv:
         sys.stdout.writelines(f"{name}={tag(name)}\n" for name in names)

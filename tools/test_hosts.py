@@ -34,7 +34,7 @@ LOGS = ROOT / "build/hosts"
 # Whose containers they are: this checkout's.
 CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
 LABEL = f"label=courtkeeper.test={CHECKOUT}"
-HOSTS = ("debian12", "debian13")
+HOSTS = ("debian12", "debian13", *images.LAYERS)
 TAIL = 60
 # What the second run of a playbook may need on a host with nothing to do; its 10 s are held by
 # tests/benchmarks/bench_second_run.py.
@@ -56,6 +56,19 @@ def environment(scenario: str) -> dict[str, str]:
         "COURTKEEPER_TEST_LABEL": CHECKOUT,
         **{f"COURTKEEPER_IMAGE_{name.upper()}": images.tag(name) for name in HOSTS},
     }
+
+
+def have_ssh() -> None:
+    """Have the client by which Ansible comes to the hosts.
+
+    Raises NoEngineError where none can be installed, BrokenError where apt could not.
+    """
+    if shutil.which("ssh"):
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise NoEngineError("there is no ssh client: install openssh-client")
+    if subprocess.run([ROOT / "tools/apt-install", "openssh-client"], check=False).returncode:
+        raise BrokenError("there is no ssh client, and apt could not install openssh-client (see above)")
 
 
 def molecule(scenario: str, step: str, *more: str) -> list[str]:
@@ -223,6 +236,7 @@ def main() -> int:
         return 2
     try:
         with engine():
+            have_ssh()
             for image in HOSTS:
                 images.have(image)
             if step:

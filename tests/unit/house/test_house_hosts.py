@@ -36,10 +36,11 @@ def test_a_process_id_that_was_reused_is_not_ours(tmp_path: Path, monkeypatch: p
 
 
 def test_an_image_is_known_by_its_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = images.tag("debian12")
+    before, above = images.tag("debian12"), images.tag("databases12")
     assert before != images.tag("debian13")
     monkeypatch.setitem(images.IMAGES, "debian12", ("12", [*images.HOST, "nginx"]))
     assert images.tag("debian12") != before
+    assert images.tag("databases12") != above
 
 
 def test_fresh_mounts_what_the_settings_of_pip_name(tmp_path: Path) -> None:
