@@ -322,6 +322,29 @@ class TestCaching:
 
         assert asyncio.run(scenario()) == (b"new", Outcome.MISS)
 
+    def test_it_stops_counting_whatever_it_is_doing(
+        self, config: ApiConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("courtkeeper.platform.api.cache._COUNT_EVERY_S", 0.0)
+
+        async def scenario() -> None:
+            for step in range(30):
+                store = ApiCache(config.cache, ttl_s=60)
+                counting = asyncio.create_task(store.keep_counting())
+                try:
+                    for _ in range(step % 10):
+                        await store.fetch(game_key(GAME, "game"), body)
+                    store.stop_counting()
+                    async with asyncio.timeout(60):
+                        await counting
+                finally:
+                    await store.close()
+
+        async def body() -> bytes:
+            return b"body"
+
+        asyncio.run(scenario())
+
     def test_many_readers_at_once(self, config: ApiConfig) -> None:
         async def ask(client: httpx.AsyncClient) -> set[int]:
             answers = await asyncio.gather(*(client.get(f"/games/{GAME}/events") for _ in range(40)))

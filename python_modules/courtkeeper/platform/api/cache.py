@@ -10,6 +10,7 @@ that they outlive the process and are those of all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -69,6 +70,7 @@ class Cache:
         self._monotonic = monotonic
         self._rest_until = 0.0
         self._counts: Counter[str] = Counter()
+        self._closing = asyncio.Event()
         self.client = redis.Redis(
             host=settings.host,
             port=settings.port,
@@ -126,10 +128,16 @@ class Cache:
         await self.client.ping()
 
     async def keep_counting(self) -> None:
-        """Write the counts every second, until cancelled."""
-        while True:
-            await asyncio.sleep(_COUNT_EVERY_S)
+        """Write the counts every second until `stop_counting`: redis-py may lose a cancellation."""
+        while not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_COUNT_EVERY_S):
+                    await self._closing.wait()
             await self.write_counts()
+
+    def stop_counting(self) -> None:
+        """Let `keep_counting` return, once it has written the counts."""
+        self._closing.set()
 
     async def write_counts(self) -> None:
         """Add what was counted since to the hash; what a cache that is down does not take is forgotten."""
