@@ -37,12 +37,21 @@ def test_rejected_connections(running: Server) -> None:
     running.do("CONFIG", "SET", "maxclients", "20")
     with connections(running, 10):
         assert not bad(running)
+    wait_for(lambda: left(running) < 5)
     with connections(running, 19), running.client() as last:
         last.ping()
         with pytest.raises(RedisError, match="max number of clients"):
             running.do("PING")
-    wait_for(lambda: running.client().info("clients")["connected_clients"] < 5)
+    wait_for(lambda: left(running) < 5)
     mended(running, "clients.rejected")
+
+
+def left(running: Server) -> int:
+    """How many connections the server still has; more than it takes where it takes not even ours."""
+    try:
+        return int(running.client().info("clients")["connected_clients"])
+    except RedisError:
+        return 1_000
 
 
 def test_few_connections_left(running: Server) -> None:

@@ -43,6 +43,16 @@ def of(tmp_path: Path, server: Cluster, programs: Path) -> Vault:
     return made
 
 
+def ended(server: Cluster) -> None:
+    """Wait until the sessions of this test are over: a server notes that a little later."""
+    with server.admin() as connection:
+        for _ in range(1200):
+            if not connection.execute("SELECT FROM pg_stat_activity WHERE datname = 'nba'").fetchall():
+                return
+            connection.execute("SELECT pg_sleep(0.1)")
+    pytest.fail("sessions in nba do not end")
+
+
 def rows(server: Cluster) -> int:
     with server.admin("nba") as connection:
         found = connection.execute("SELECT count(*) FROM sample").fetchone()
@@ -65,6 +75,7 @@ def test_it_comes_back(tmp_path: Path, fifteen: Cluster, version: int) -> None:
     ):
         with fifteen.admin("nba") as connection:
             connection.execute('DELETE FROM "odd Name"; DELETE FROM sample WHERE n > 10')
+        ended(fifteen)
         done = restore(one.settings, request_from({"source": "database", **more}))
         assert rows(fifteen) == ROWS
         statuses = {finding.id: finding.status for finding in done.findings}

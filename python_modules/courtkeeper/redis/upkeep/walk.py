@@ -6,6 +6,7 @@ that a cluster's node serves its own slots, and whatever was done stays done whe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -40,7 +41,10 @@ class Seen(msgspec.Struct, kw_only=True):
 
 
 class Walk(msgspec.Struct, kw_only=True):
-    """A pass over the keys, as far as it came: `cursor` is where it goes on, 0 when it is done."""
+    """A pass over the keys, as far as it came: `cursor` is where it goes on, 0 when it is done.
+
+    `interval_s` is how long ago, when it was `begun`, the time began in which a key is `young`.
+    """
 
     patterns: Sequence[Declared]
     remove: frozenset[str] = frozenset()
@@ -49,6 +53,7 @@ class Walk(msgspec.Struct, kw_only=True):
     interval_s: float = 0.0
     change: bool = False
     cursor: int = 0
+    begun: float = msgspec.field(default_factory=time.monotonic)
     whole: bool = True
     keys: int = 0
     seen: dict[str, Seen] = msgspec.field(default_factory=dict)
@@ -98,7 +103,9 @@ def _work(walk: Walk, declared: Declared, keys: list[bytes], client: Client, pac
         elif answer == -1:
             endless.append(key)
         else:
-            seen.young += declared.ttl_s - whole(answer) / 1000 < walk.interval_s
+            # A walk may take hours: its keys have grown older by that since the interval was told.
+            grown = time.monotonic() - walk.begun
+            seen.young += declared.ttl_s - whole(answer) / 1000 - grown < walk.interval_s
     seen.endless += len(endless)
     if walk.change and declared.pattern in walk.limit:
         for _, answer in _each(endless, lambda key: ("EXPIRE", key, declared.ttl_s, "NX"), client, pace):
