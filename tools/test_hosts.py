@@ -1,6 +1,6 @@
 """Run Molecule's scenarios on Debian 12 and 13 with systemd, in containers of our own.
 
-    tools/test_hosts.py                       every scenario's whole sequence, COURTKEEPER_JOBS + 1 at a time
+    tools/test_hosts.py                       every scenario's whole sequence, COURTKEEPER_JOBS at a time
     tools/test_hosts.py agent                 one scenario's whole sequence
     tools/test_hosts.py agent converge -v     one step of it; the hosts stay for the next
 
@@ -219,8 +219,7 @@ def alone() -> Iterator[None]:
 def everything(scenarios: list[str]) -> int:
     """Run the whole sequences of `scenarios`, some at a time, and leave nothing behind."""
     order = sorted(scenarios, key=lambda name: LONG.index(name) if name in LONG else len(LONG))
-    # One more than there are processors: a scenario waits for its hosts as often as it works.
-    with alone(), ThreadPoolExecutor(int(os.environ.get("COURTKEEPER_JOBS") or 2) + 1) as pool:
+    with alone(), ThreadPoolExecutor(int(os.environ.get("COURTKEEPER_JOBS") or 2)) as pool:
         passed = list(pool.map(whole_sequence, order))
     sys.stdout.write(f"test hosts: {sum(passed)} passed, {len(passed) - sum(passed)} failed\n")
     return 0 if all(passed) else 1
