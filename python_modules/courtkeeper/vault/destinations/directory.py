@@ -18,7 +18,6 @@ from courtkeeper.vault.settings import DirectorySettings
 
 _CHUNK = 1 << 20
 _PART = ".part"
-_WRITTEN_OUT = 8 << 20
 _WHY: dict[int | None, Why] = {
     errno.ENOSPC: "full",
     errno.EDQUOT: "full",
@@ -193,7 +192,6 @@ class FileUpload:
         self._part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
         descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._stream = os.fdopen(descriptor, "wb", buffering=0)
-        self._waiting = 0
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes."""
@@ -201,12 +199,6 @@ class FileUpload:
         try:
             while view:
                 view = view[self._stream.write(view) :]
-            self._waiting += len(chunk)
-            if self._waiting >= _WRITTEN_OUT:
-                # The kernel begins to write it to the disk: `commit` has less to wait for, and the pages of
-                # the database stay in its cache.
-                os.posix_fadvise(self._stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-                self._waiting = 0
         except OSError as error:
             raise self._destination.problem(error) from error
 
