@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from courtkeeper.findings import Status
+from courtkeeper.redis.server import connect
+from courtkeeper.redis.upkeep import walk
+from courtkeeper.redis.upkeep.pace import Pace
 from courtkeeper.redis.upkeep.run import upkeep
 from courtkeeper.redis.upkeep.settings import Declared, UpkeepSettings
 from support import cache
@@ -238,3 +243,18 @@ class TestState:
     def test_without_a_directory_nothing_is_kept(self, cached: Server) -> None:
         done = run(cached, patterns=[{"pattern": EVENTS}])
         assert one(done, "hit_rate").status is Status.UNKNOWN
+
+
+def test_a_walk_that_takes_long_tells_young_keys_by_when_they_are_seen(cached: Server) -> None:
+    fill(cached, 10, ttl_s=550)  # 50 s old, by what is declared
+    with connect(cached.settings(), purpose="test") as client:
+        for since_begun, young in ((0.0, 0), (45.0, 10)):
+            walked = walk.Walk(
+                patterns=[Declared(pattern=EVENTS, ttl_s=600)],
+                limit=frozenset({EVENTS}),
+                interval_s=40.0,
+                begun=time.monotonic() - since_begun,
+            )
+            pace = Pace(client, budget_ms=1e6, share=1.0, batch=100, patience_s=60, deadline=math.inf)
+            walk.go(walked, client, pace)
+            assert walked.seen[EVENTS].young == young
