@@ -55,7 +55,7 @@ demo-down: ## Stop the embedded platform
 	@if [ -x $(BIN)/courtkeeper ]; then $(BIN)/courtkeeper platform down; fi
 
 .PHONY: test test-fast test-python test-python-fast test-collection coverage
-test: .venv/.dev .venv/.hosts ## Everything: lint, generated files, collection, sanity, all tests, test hosts
+test: .venv/.hosts .venv/.dev ## Everything: lint, generated files, collection, sanity, all tests, test hosts
 	@tools/system-packages
 	@$(MAKE) -j2 lint-python check-generated
 	@# At once: hosts mostly wait, and the checks of the collection use one core.

@@ -234,19 +234,14 @@ def cluster(
     password = secrets.token_urlsafe(24)
     with ExitStack() as stack:
         lines = {"cluster-enabled": "yes", "cluster-node-timeout": "2000", "masterauth": password}
-        buses = [free_port() for _ in range(nodes)]  # the port and 10,000 may be somebody's
-        made = [
-            stack.enter_context(
-                server(
-                    directory,
-                    kind,
-                    lines | {"cluster-port": str(bus)} | dict(configuration or {}),
-                    name=f"node{n}",
-                    password=password,
-                )
-            )
-            for n, bus in enumerate(buses)
-        ]
+        made: list[Server] = []
+        buses: list[int] = []
+        for n in range(nodes):
+            # Not all at first, as others look for ports, too. The node's port and 10,000 may be somebody's.
+            buses.append(free_port())
+            told = lines | {"cluster-port": str(buses[n])} | dict(configuration or {})
+            node = server(directory, kind, told, name=f"node{n}", password=password)
+            made.append(stack.enter_context(node))
         edges = [16384 * n // nodes for n in range(nodes + 1)]
         for node, first, behind in zip(made, edges, edges[1:], strict=False):
             node.do("CLUSTER", "ADDSLOTSRANGE", first, behind - 1)

@@ -84,8 +84,10 @@ def command(
         names=tuple(name or ()), certificate=certificate, key=key,
     )  # fmt: skip
     dashboard = None if no_web else web_options.prepared(given)
+    from courtkeeper import structs
     from courtkeeper.scheduler import service
 
+    structs.prepare()  # all that follows has threads
     with (
         _stopped_by_signals() as (stop, at_once),
         stores.opened(checkout) as store,

@@ -136,7 +136,7 @@ def _by_columns(connection: Connection, schema: str, name: str) -> sql.Composabl
         _hashed(sql.SQL("t.{}").format(sql.Identifier(column)), function, number, records=records)
         for number, (column, function) in enumerate(columns, 1)
     ]
-    return sql.SQL(" # ").join([sql.SQL("0::bigint"), *hashes])
+    return sql.SQL(" # ").join(hashes or [sql.SQL("0::bigint")])
 
 
 def _hashed(value: sql.Composable, function: str | None, number: int, *, records: bool) -> sql.Composable:

@@ -18,6 +18,9 @@ import msgspec
 import pytest
 import yaml
 
+from courtkeeper import structs
+from courtkeeper.cli import serve as serve_command
+from courtkeeper.scheduler import service
 from courtkeeper.store import Store, open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runner"))
@@ -124,6 +127,14 @@ def answer(done: subprocess.CompletedProcess[str]) -> Any:
 
 def lines(done: subprocess.CompletedProcess[str]) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_types_are_ready_before_there_are_threads(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(structs, "prepare", lambda: told.append("prepared"))
+    monkeypatch.setattr(service, "serve", lambda *_, **__: told.append("served"))
+    serve_command.command(inventory="x", no_web=True, root=str(root))
+    assert told == ["prepared", "served"]
 
 
 @pytest.mark.slow

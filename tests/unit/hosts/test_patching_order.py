@@ -87,7 +87,7 @@ def test_batches_come_from_the_inventory_or_the_command_line(
 ) -> None:
     code, said = play(tmp_path, variables, *more)
     assert code != 0
-    assert list(said) == first
+    assert sorted(said) == sorted(first)  # those of one batch answer in any order
     for host, message in said.items():
         assert message.startswith(f"{host}: it cannot be reached: ")
         assert "no route" in message

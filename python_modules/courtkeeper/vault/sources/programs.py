@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -19,6 +20,8 @@ from courtkeeper.vault.pipe import CHUNK, Write
 from courtkeeper.vault.sources.base import SourceError
 
 _MOST_SAID = 16 << 10
+# A pipe that holds a chunk is not full after it at less than 1 GB/s.
+_NAP_S = 0.001
 _F_SETPIPE_SZ = 1031  # fcntl names it from Python 3.10 on, but only where the C library does
 
 
@@ -83,8 +86,7 @@ def stream(command: Sequence[str | Path], environment: Mapping[str, str], write:
 
 
 def _pumped(descriptor: int, write: Write) -> None:
-    with contextlib.suppress(OSError):  # more than an unprivileged user may have
-        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, CHUNK)
+    naps = _enlarged(descriptor)
     room = bytearray(CHUNK)
     view = memoryview(room)
     filled = 0
@@ -93,8 +95,19 @@ def _pumped(descriptor: int, write: Write) -> None:
         if filled >= CHUNK // 2:
             write(view[:filled])
             filled = 0
+        elif naps:
+            # pg_dump writes 4 KiB at a time: to read each as it comes is half a million wake-ups for 2 GiB.
+            time.sleep(_NAP_S)
     if filled:
         write(view[:filled])
+
+
+def _enlarged(descriptor: int) -> bool:
+    """Let the pipe hold a chunk; tell whether it does, as an unprivileged user may have only so many."""
+    try:
+        return fcntl.fcntl(descriptor, _F_SETPIPE_SZ, CHUNK) >= CHUNK
+    except OSError:
+        return False
 
 
 def _ended(process: subprocess.Popen[bytes]) -> None:
