@@ -33,6 +33,7 @@ def state(directory: Path) -> list[Path]:
 
 
 class TestHitRates:
+    @pytest.mark.slow
     def test_a_pattern_that_is_asked_for_in_vain_goes_and_nothing_else(
         self, cached: Server, tmp_path: Path
     ) -> None:
@@ -134,6 +135,7 @@ class TestHitRates:
         assert whole.status is Status.WARN
         assert "measured by the server" in whole.summary
 
+    @pytest.mark.slow
     def test_our_own_look_ups_are_not_counted(self, cached: Server, tmp_path: Path) -> None:
         told = declared(tmp_path)
         fill(cached, 500)
@@ -151,6 +153,7 @@ class TestHitRates:
 
 
 class TestTimesToLive:
+    @pytest.mark.slow
     def test_only_keys_without_one_get_it(self, cached: Server, tmp_path: Path) -> None:
         told = declared(tmp_path)
         fill(cached, 1200)

@@ -23,6 +23,8 @@ from courtkeeper.cli.run import cancelled_by_signals
 from courtkeeper.runner import Cancellation, CompletedRun, Progress, environment, processes, record
 from courtkeeper.runner.record import RunStatus
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., CompletedRun]
 LONG_GRACE = (
     "from courtkeeper.runner.options import RunOptions; RunOptions.__init__.__kwdefaults__['grace_s'] = 600.0"
@@ -61,7 +63,6 @@ def test_pitfall_1_cancel_leaves_no_process(run: Run, checkout: Path, token: str
     assert not (checkout / "reached").exists()
 
 
-@pytest.mark.slow
 def test_pitfall_1_timeout_leaves_no_process(run: Run, token: str) -> None:
     done = run("long", extra_vars={"token": token}, timeout_s=4.0)
     assert nothing_left(done.directory, token)
@@ -78,7 +79,6 @@ def test_pitfall_1_a_run_cancelled_before_it_begins_starts_nothing(run: Run, tok
     assert nothing_left(done.directory, token)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_pitfall_1_a_signal_to_the_driver_leaves_no_process(
     checkout: Path, token: str, number: signal.Signals
@@ -105,7 +105,6 @@ def test_pitfall_1_a_signal_to_the_driver_leaves_no_process(
     assert nothing_left(checkout / "var/runs" / told["run_id"], token)
 
 
-@pytest.mark.slow
 def test_pitfall_1_a_terminal_that_is_closed_leaves_no_process_and_a_whole_record(
     checkout: Path, token: str
 ) -> None:
@@ -145,7 +144,6 @@ def argv_of(pid: int) -> bytes:
         return b""
 
 
-@pytest.mark.slow
 def test_pitfall_1_an_ansible_that_was_killed_leaves_no_process(run: Run, token: str) -> None:
     def kill() -> None:
         until(lambda: started(token))
@@ -243,7 +241,6 @@ def test_pitfall_2_and_redaction_no_secret_is_left_even_by_a_playbook_that_print
     assert not list((checkout / "var/runs").glob("*/private"))
 
 
-@pytest.mark.slow
 def test_a_secret_given_by_hand_is_in_no_file_either(run: Run, checkout: Path) -> None:
     given = {"how": f"the token {PIN} and hand-0f-go", "my_api_token": "hand-0f-go"}
     done = run("module", extra_vars=given, report=True)
@@ -257,7 +254,6 @@ def test_a_secret_given_by_hand_is_in_no_file_either(run: Run, checkout: Path) -
         assert not re.search(f"hand-0f-go|{PIN}", path.read_text()), path.name
 
 
-@pytest.mark.slow
 def test_pitfall_3_our_signal_handlers_stay_ours(run: Run) -> None:
     def ours(number: int, frame: object) -> None:
         raise AssertionError(number, frame)
@@ -300,7 +296,6 @@ def test_pitfall_4_an_ansible_playbook_that_vanished_is_a_sentence(
     assert done.record.message == "ansible-playbook could not be started: it is not on PATH or cannot be run."
 
 
-@pytest.mark.slow
 def test_pitfall_5_a_slow_listener_delays_nothing_and_loses_nothing(run: Run) -> None:
     told: list[Progress] = []
 
@@ -314,7 +309,6 @@ def test_pitfall_5_a_slow_listener_delays_nothing_and_loses_nothing(run: Run) ->
     assert told
 
 
-@pytest.mark.slow
 def test_pitfall_5_a_listener_that_raises_ends_the_run_cleanly(run: Run, checkout: Path, token: str) -> None:
     def broken(moment: Progress) -> None:
         if moment.task == "Take very long":
@@ -333,7 +327,6 @@ def records(checkout: Path) -> list[record.RunRecord]:
     return [record.read(path) for path in sorted((checkout / "var/runs").glob("*/run.json"))]
 
 
-@pytest.mark.slow
 def test_pitfall_6_what_a_dead_driver_left_is_ended_and_marked(run: Run, checkout: Path, token: str) -> None:
     argv, how = command(checkout, "run", "long", "-i", "x", "--limit", "here", "-e", f"token={token}", "-q")
     driver = subprocess.Popen(argv, **how)
@@ -352,7 +345,6 @@ def test_pitfall_6_what_a_dead_driver_left_is_ended_and_marked(run: Run, checkou
     assert not (checkout / "var/runs" / dead.run_id / "private").exists()
 
 
-@pytest.mark.slow
 def test_pitfall_6_a_driver_killed_at_once_leaves_no_ansible_waiting(checkout: Path, token: str) -> None:
     argv, how = command(checkout, "run", "long", "-i", "x", "--limit", "here", "-e", f"token={token}", "-q")
     before = {path.name for path in (checkout / "var/runs").glob("*-long-*")}

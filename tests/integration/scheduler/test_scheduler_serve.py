@@ -26,6 +26,8 @@ from courtkeeper.store import Store, open_store
 sys.path.insert(0, str(Path(__file__).parents[1] / "runner"))
 from runner_checkout import PASSWORD, PIN, PLAYBOOKS, build, command, until, with_word
 
+pytestmark = pytest.mark.slow
+
 NEVER = "FREQ=YEARLY;BYMONTH=1;BYMONTHDAY=1;BYHOUR=0;BYMINUTE=0"
 LONG = 120.0
 MENDABLE = """
@@ -137,7 +139,6 @@ def test_types_are_ready_before_there_are_threads(root: Path, monkeypatch: pytes
     assert told == ["prepared", "served"]
 
 
-@pytest.mark.slow
 def test_a_day_of_a_scheduler(root: Path, store: Store, serve: Serve, token: str) -> None:
     first = serve()
     good = ask(store, "good")
@@ -234,7 +235,6 @@ def test_a_chain_goes_on_at_the_job_and_the_hosts_that_failed(root: Path) -> Non
         assert sentence in refused.stderr
 
 
-@pytest.mark.slow
 def test_no_secret_is_in_the_store_however_it_is_packed(root: Path, store: Store, tmp_path: Path) -> None:
     proof = tmp_path / "proof"
     given = ["--date", "2026-02-11", "-e", "word=x", "-e", f"proof={proof}"]

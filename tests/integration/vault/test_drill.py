@@ -19,6 +19,8 @@ from support.drills import ROWS, drill_policy, fill, left
 from support.postgres import Server
 from support.vault import Vault, postgres_source, vault
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def filled(postgres: Server, database_dsn: str) -> str:

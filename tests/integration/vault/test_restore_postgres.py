@@ -24,6 +24,8 @@ from support.drills import ROWS, fill
 from support.postgres import Server
 from support.vault import Vault, postgres_source, vault
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def filled(postgres: Server, database_dsn: str) -> Iterator[str]:

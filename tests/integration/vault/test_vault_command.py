@@ -15,6 +15,8 @@ from courtkeeper.vault.backup import backup
 from support.backups import DAY, flip, sealed
 from support.vault import Vault, files_source, vault
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def told(tmp_path: Path) -> Vault:

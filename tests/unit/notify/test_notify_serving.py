@@ -19,6 +19,8 @@ from courtkeeper.store.retention import Keep
 from support.notices import checkout, receiver
 from support.records import record
 
+pytestmark = pytest.mark.slow
+
 CHANNELS = """\
 courtkeeper_notifications:
   channels:
