@@ -7,6 +7,10 @@ import gc
 import pytest
 
 from support.examples import load_profile
+from support.memory import keep_files_in_memory
+
+# Before pytest makes its first directory.
+keep_files_in_memory()
 
 
 def pytest_configure(config: pytest.Config) -> None:

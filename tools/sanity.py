@@ -4,9 +4,9 @@ All tests that `ansible-test sanity --list-tests` names run; none is left out. H
 
 - ansible-test downloads `get-pip` from a host of its own for the venvs of eight of its tests (ansible-doc,
   changelog, import, pep8, pylint, runtime-metadata, validate-modules, yamllint). A stand-in in its cache
-  uses the `ensurepip` that comes with Python. What those tests need then comes from the package index, at
-  the versions ansible-test pins, and is kept in build/sanity/home: without an index and without that copy
-  these eight cannot run, and make says so.
+  copies the pip of .venv. What those tests need then comes from the package index, at the versions
+  ansible-test pins, and is kept in build/sanity/home: without an index and without that copy these eight
+  cannot run, and make says so.
 - pslint and shellcheck look only at PowerShell and shell files, of which the collection has none; should
   one appear, ansible-test skips them with a warning where pwsh or shellcheck is missing.
 - import and validate-modules run in venvs that hold nothing but their own needs. That is on purpose: a
@@ -22,6 +22,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import ansible_test
@@ -31,10 +32,14 @@ from pip_settings import read_pip_settings
 SANITY = ROOT / "build/sanity"
 HOME = SANITY / "home"
 STAND_IN = """\
-import subprocess
-import sys
+import shutil
+import sysconfig
+from pathlib import Path
 
-subprocess.run([sys.executable, "-m", "ensurepip"], check=True, stdout=subprocess.DEVNULL)
+target = Path(sysconfig.get_path("purelib"))
+for part in ("pip", "pip-*.dist-info"):
+    for found in Path({packages!r}).glob(part):
+        shutil.copytree(found, target / found.name)
 """
 NOT_FOR_PIP_CONF = {"find-links", "extra-index-url", "disable-pip-version-check"}  # the machine's own
 
@@ -47,7 +52,9 @@ def write_stand_in() -> None:
         raise SystemExit(f"sanity: no pip version in {source}: this ansible-core is new to tools/sanity.py")
     cache = HOME / ".ansible/test/cache"
     cache.mkdir(parents=True, exist_ok=True)
-    (cache / f"get_pip_{version[1].replace('.', '_')}.py").write_text(STAND_IN)
+    (cache / f"get_pip_{version[1].replace('.', '_')}.py").write_text(
+        STAND_IN.format(packages=sysconfig.get_path("purelib"))
+    )
 
 
 def write_pip_conf() -> None:
@@ -56,7 +63,7 @@ def write_pip_conf() -> None:
     conf = HOME / ".config/pip/pip.conf"
     conf.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{key} = {value}\n" for key, value in settings.items()]
-    conf.write_text("".join(["[global]\n", "quiet = 1\n", *lines]))
+    conf.write_text("".join(["[global]\n", "quiet = 1\n", *lines, "[install]\n", "no-compile = no\n"]))
     conf.chmod(0o600)  # an index URL may hold a password
 
 

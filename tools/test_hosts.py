@@ -31,6 +31,8 @@ from engine import BrokenError, NoEngineError, engine
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build/hosts"
+# The library as hosts of one run got it, for the next of their kind (molecule/shared/prepare.yml).
+AGENTS = LOGS / "agents"
 # Whose containers they are: this checkout's.
 CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
 LABEL = f"label=courtkeeper.test={CHECKOUT}"
@@ -56,6 +58,7 @@ def environment(scenario: str) -> dict[str, str]:
         "MOLECULE_EPHEMERAL_DIRECTORY": str(ROOT / "build/molecule" / scenario),
         "COURTKEEPER_TEST_PREFIX": f"courtkeeper-{CHECKOUT}",
         "COURTKEEPER_TEST_LABEL": CHECKOUT,
+        "COURTKEEPER_TEST_AGENTS": str(AGENTS),
         **{f"COURTKEEPER_IMAGE_{name.upper()}": images.tag(name) for name in HOSTS},
     }
 
@@ -210,10 +213,13 @@ def alone() -> Iterator[None]:
     with (LOGS / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs in one checkout would share names
         sweep()
+        shutil.rmtree(AGENTS, ignore_errors=True)
+        AGENTS.mkdir()
         try:
             yield
         finally:
             sweep()
+            shutil.rmtree(AGENTS, ignore_errors=True)
 
 
 def everything(scenarios: list[str]) -> int:

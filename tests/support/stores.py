@@ -26,7 +26,7 @@ def store_url(request: pytest.FixtureRequest, engine: str, directory: Path) -> I
     server: Server = request.getfixturevalue("postgres")
     name = f"store_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server.admin_dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
         given = psycopg.conninfo.conninfo_to_dict(server.admin_dsn)
         try:
             yield f"postgresql://{given['user']}:{server.admin_password}@{server.host}:{server.port}/{name}"
