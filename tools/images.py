@@ -45,11 +45,13 @@ BARE = ["python3", "python3-venv", "make", "git"]
 IMAGES = {"debian12": ("12", HOST), "debian13": ("13", HOST), "bare12": ("12", BARE), "bare13": ("13", BARE)}
 # On another image: what several scenarios begin with. Its services start with the host.
 LAYERS = {
-    f"databases{release}": (
-        f"debian{release}",
-        ["postgresql", f"postgresql-{version}-repack", f"postgresql-{version}-hypopg"],
-    )
+    f"{kind}{release}": (f"debian{release}", packages)
     for release, version in (("12", 15), ("13", 17))
+    for kind, packages in (
+        ("databases", ["postgresql", f"postgresql-{version}-repack", f"postgresql-{version}-hypopg"]),
+        ("caches", ["redis-server"]),
+        ("webs", ["nginx-light", "pebble"]),
+    )
 }
 SYSTEMD = ['CMD ["/lib/systemd/systemd"]', "ENV container=docker"]
 # A service that fails in every container, or only costs time; machine-id so that each host has its own.

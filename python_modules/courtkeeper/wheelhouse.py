@@ -237,6 +237,23 @@ def release_version(package: str, source: Path, wanted: dict[str, str]) -> str:
     return wanted[package].split()[0].partition("==")[2]
 
 
+def release(source: Path, target: Target, package: str = LIBRARY) -> tuple[dict[str, str], str, str]:
+    """Return what checkout `source` would put on `target`: the pins, the version and the digest.
+
+    Raises ConfigurationError for a host that no wheels fit or a source that is no checkout of ours.
+    """
+    target.check()
+    lock = source / LOCKS[package]
+    if not lock.is_file() or not (source / "pyproject.toml").is_file():
+        raise ConfigurationError(
+            f"{source} is no checkout of Courtkeeper (no {LOCKS[package]}): name one in agent_source."
+        )
+    if tomllib.loads((source / "pyproject.toml").read_text()).get("project", {}).get("name") != "courtkeeper":
+        raise ConfigurationError(f"{source} is another project's checkout: name ours in agent_source.")
+    wanted = pins(lock.read_text(), target, LOCKS[package])
+    return wanted, release_version(package, source, wanted), digest(package, source, wanted, target)
+
+
 def build(
     source: Path, directory: Path, target: Target, *, package: str = LIBRARY, check: bool = False
 ) -> Result:
@@ -247,17 +264,7 @@ def build(
     CourtkeeperError when pip fails.
     """
     started = time.monotonic()
-    target.check()
-    lock = source / LOCKS[package]
-    if not lock.is_file() or not (source / "pyproject.toml").is_file():
-        raise ConfigurationError(
-            f"{source} is no checkout of Courtkeeper (no {LOCKS[package]}): name one in agent_source."
-        )
-    if tomllib.loads((source / "pyproject.toml").read_text()).get("project", {}).get("name") != "courtkeeper":
-        raise ConfigurationError(f"{source} is another project's checkout: name ours in agent_source.")
-    wanted = pins(lock.read_text(), target, LOCKS[package])
-    version = release_version(package, source, wanted)
-    sign = digest(package, source, wanted, target)
+    wanted, version, sign = release(source, target, package)
     # A directory for each package, because older archives and wheels no longer pinned are removed from it.
     home = directory / (target.name if package == LIBRARY else f"{target.name}-{package}")
     archive = home / f"{package}-{version}-{sign[:12]}.tar"

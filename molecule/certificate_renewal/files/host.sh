@@ -1,9 +1,6 @@
 #!/bin/bash
 # What the scenario needs on a host: a CA (pebble) with a DNS of its own, nginx, and two other TLS services.
 set -euo pipefail
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -q
-apt-get install -q -y --no-install-recommends nginx-light pebble
 
 mkdir -p /etc/pebble /etc/nginx/tls /etc/mail-tls /etc/stubborn /etc/watched /var/www/acme /var/www/wrong
 for name in '' www. in.mail. stubborn.; do echo "127.0.0.1 ${name}ck.test"; done >>/etc/hosts

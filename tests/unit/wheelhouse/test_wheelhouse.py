@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import shutil
 import tarfile
@@ -175,3 +176,28 @@ def test_an_index_that_lacks_a_wheel_leaves_no_archive(
     with pytest.raises(CourtkeeperError, match="pip download failed on the controller"):
         build(source, tmp_path / "house", DEBIAN12)
     assert not list((tmp_path / "house").rglob("*.tar*"))
+
+
+def release_digest(host: dict[str, str], source: Path, package: str) -> object:
+    """Ask the filter by which the role agent knows what a host should have."""
+    path = ROOT / "collections/ansible_collections/courtkeeper/ops/plugins/filter/release_digest.py"
+    spec = importlib.util.spec_from_file_location("release_digest", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.release_digest(host, str(source), package)
+
+
+@pytest.mark.parametrize("package", ["courtkeeper", "certbot"])
+def test_the_filter_knows_the_digest_of_the_release_without_building_it(package: str, tmp_path: Path) -> None:
+    host = {"python": DEBIAN12.python, "machine": DEBIAN12.machine, "glibc": DEBIAN12.glibc}
+    planned = build(ROOT, tmp_path, DEBIAN12, package=package, check=True)
+    assert release_digest(host, ROOT, package) == planned.details["digest"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("python", "source"), [("3.9.2", ROOT), ("3.11.2", Path("/nowhere"))])
+def test_the_filter_leaves_a_refusal_to_the_module_that_says_why(python: str, source: Path) -> None:
+    host = {"python": python, "machine": "x86_64", "glibc": "2.36"}
+    assert release_digest(host, source, "courtkeeper") == "unknown"
