@@ -11,9 +11,6 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 # The interpreter that .venv is built with; the first of python3, python3.14 … python3.11 when empty.
 PYTHON ?=
 export PYTHON
-# A file's tests stay together, and files in their order: those that wait, in integration, while the test hosts keep
-# the cores busy, and those that only compute at the end.
-PYTEST_ORDER := --dist loadfile --no-loadscope-reorder
 # How many pytest workers, and what else pytest is told: make test PYTEST_ARGS="-k refresh"
 JOBS ?= 2
 PYTEST_ARGS ?=
@@ -66,17 +63,17 @@ test: .venv/.hosts .venv/.dev ## Everything: lint, generated files, collection, 
 test-collection: # what is asked of the Ansible side without a host
 	@$(MAKE) lint-ansible collection sanity
 test-python: .venv/.dev # all tests that need no hosts
-	$(RUN) -m pytest -n $(JOBS) $(PYTEST_ORDER) --durations=40 $(PYTEST_ARGS)
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile --durations=40 $(PYTEST_ARGS)
 
 coverage: .venv/.dev ## All tests that need no hosts, with coverage; it costs half as much time again
 	@tools/system-packages
-	$(RUN) -m pytest -n $(JOBS) $(PYTEST_ORDER) --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 test-fast: .venv/.dev ## The inner loop, under 3 minutes: ruff, mypy, the tests not marked slow
 	@# At once: in a fresh clone mypy has no cache, and keeps one core busy for a while.
 	@$(MAKE) -j2 lint-python test-python-fast
 test-python-fast: .venv/.dev
-	$(RUN) -m pytest -n $(JOBS) $(PYTEST_ORDER) -m "not slow" -q $(PYTEST_ARGS)
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile -m "not slow" -q $(PYTEST_ARGS)
 
 .PHONY: lint lint-python lint-ansible
 lint: lint-python lint-ansible ## ruff, mypy, yamllint, ansible-lint

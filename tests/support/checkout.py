@@ -29,12 +29,14 @@ class Checkout:
     root: Path
     state: State | None = None
 
-    def cli(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
-        """Run `courtkeeper …` in this checkout."""
+    def cli(
+        self, *arguments: str, timeout: float = 180, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `courtkeeper …` in this checkout, with `variables` in its environment."""
         return subprocess.run(
             [Path(sys.executable).with_name("courtkeeper"), *arguments],
             cwd=self.root,
-            env=environment(),
+            env={**environment(), **variables},
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -60,7 +62,8 @@ class Checkout:
         content = {"all": {"children": {"platform": platform_group, **groups}}}
         (spoiled / "hosts.yml").write_text(json.dumps(content))
         try:
-            done = self.cli("run", job, "-i", "inventory/spoiled", "--json", *arguments)
+            # One after the other: they are one server, and some jobs lock what they look at.
+            done = self.cli("run", job, "-i", "inventory/spoiled", "--json", *arguments, ANSIBLE_FORKS="1")
         finally:
             shutil.rmtree(spoiled)
         record = json.loads(done.stdout)
