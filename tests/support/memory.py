@@ -6,8 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
-_SHARED = Path("/dev/shm")  # noqa: S108 - each run makes a directory of its own below it
-# What a whole run of all tests needs at its peak, twice.
+_SHARED = Path("/dev/shm")  # noqa: S108 - tempfile makes each name below it, and pytest its own
+# Some times what was seen there: 673 tests that kept all their files held 1.1 GB.
 _ENOUGH_BYTES = 8 * 2**30
 
 
@@ -24,8 +24,8 @@ def _room() -> int:
 def keep_files_in_memory() -> None:
     """Have temporary files of this process and its children there, unless TMPDIR names another place.
 
-    Clusters and databases come and go by the hundred: on a disk a fifth of the processor time goes into the
-    making and removing of their files.
+    Clusters and databases come and go by the hundred: on a disk half of the system time goes into the making
+    and removing of their files.
     """
     if "TMPDIR" not in os.environ and _room() >= _ENOUGH_BYTES:
         os.environ["TMPDIR"] = tempfile.tempdir = str(_SHARED)

@@ -88,10 +88,10 @@ def postgres_server(
 def fresh_database(server: Server) -> str:
     """Make a new database with the platform's schema, empty; return the application's connection string."""
     # File by file: half the processor time of the default, which writes each page into the log.
-    made = "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy"
+    statement = "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy"
     name = f"test_{os.getpid()}_{next(server._numbers)}"
     with psycopg.connect(server.admin_dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL(made).format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+        connection.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
         database.set_database_grants(connection, name)
     return database.Address(server.host, server.port).dsn(database.APPLICATION, server.password, name)
 

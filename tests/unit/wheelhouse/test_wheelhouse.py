@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
+import runpy
 import shutil
 import tarfile
 import zipfile
@@ -181,12 +181,7 @@ def test_an_index_that_lacks_a_wheel_leaves_no_archive(
 def release_digest(host: dict[str, str], source: Path, package: str) -> object:
     """Ask the filter by which the role agent knows what a host should have."""
     path = ROOT / "collections/ansible_collections/courtkeeper/ops/plugins/filter/release_digest.py"
-    spec = importlib.util.spec_from_file_location("release_digest", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.release_digest(host, str(source), package)
+    return runpy.run_path(str(path))["release_digest"](host, str(source), package)
 
 
 @pytest.mark.parametrize("package", ["courtkeeper", "certbot"])
