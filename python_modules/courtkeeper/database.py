@@ -150,6 +150,10 @@ def _connection_problem(settings: DatabaseSettings, error: psycopg.Error) -> Cou
         return ConfigurationError(
             f"the server lets nobody in this way ({settings.where}): mend pg_hba.conf, the user or the host"
         )
+    if "No space left on device" in text:  # a server that has just started writes before it answers
+        return CourtkeeperError(
+            f"the disk of the database {settings.where} is full: free space there and run again"
+        )
     return CourtkeeperError(
         f"the database {settings.where} cannot be reached: start it or mend its address ({text[:160]})"
     )

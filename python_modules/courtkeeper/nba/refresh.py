@@ -153,9 +153,11 @@ class _Run:
             self._invalidate()
             status = "incomplete" if self._incomplete else "finished"
         except BaseException:
-            # What was committed before must not be served stale until the next run.
             if not self._connection.broken:
                 with suppress(psycopg.Error):
+                    # Else what failed outside a transaction of its own fails what follows, and hides why.
+                    self._connection.rollback()
+                    # What was committed before must not be served stale until the next run.
                     self._invalidate()
             raise
         finally:

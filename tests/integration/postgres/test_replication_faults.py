@@ -103,7 +103,7 @@ def test_a_forgotten_replication_slot(primary: Cluster) -> None:
         primary.apply(finding.fix)
 
 
-def test_a_logical_slot_that_lost_its_wal(primary: Cluster) -> None:
+def test_a_logical_slot_that_lost_its_wal(primary: Cluster, standby: Cluster) -> None:
     ask = partial(primary.ask, "replication.slot")
     with primary.admin() as admin:
         admin.execute("SELECT pg_create_logical_replication_slot('lost', 'pgoutput')")
@@ -112,6 +112,9 @@ def test_a_logical_slot_that_lost_its_wal(primary: Cluster) -> None:
         for _ in range(3):
             write(primary, 100)
             admin.execute("SELECT pg_switch_wal()")
+        # The replica has no slot: what it does not have when the checkpoint removes WAL is lost to it, too.
+        has_all = "SELECT flush_lsn >= pg_current_wal_lsn() FROM pg_stat_replication"
+        wait_until(lambda: admin.execute(has_all).fetchone() == (True,))
         admin.execute("CHECKPOINT")
         finding = within(ask, is_bad)
         assert (finding.subject, finding.status) == ("lost", Status.CRIT)
