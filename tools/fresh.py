@@ -79,7 +79,7 @@ def run(name: str, image: str, scratch: Path) -> int:
         path.chmod(0o644)
     docker(
         # SYS_PTRACE: root of a real machine may look at the processes of others.
-        "run", "--detach", "--init", "--cap-add", "SYS_PTRACE", "--pull", "never", "--name", name,
+        "run", "--rm", "--detach", "--init", "--cap-add", "SYS_PTRACE", "--pull", "never", "--name", name,
         "--label", f"courtkeeper.test={CHECKOUT}-fresh", *mounts(settings),
         "--volume", f"{bundle}:/source.bundle:ro", "--volume", f"{conf}:/etc/pip.conf:ro",
         image, "sleep", str(2 * LIMIT_S),

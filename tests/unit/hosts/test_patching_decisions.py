@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Status
+from courtkeeper.hosts.commands import CommandError
 from courtkeeper.hosts.patching import apt, checks, choice, gate, impact, order, parse, state
 from courtkeeper.hosts.patching.model import Change, Health, Installed, Journal, Plan, Saved, Settings
 
@@ -104,6 +105,18 @@ def test_what_would_remove_or_needs_a_forbidden_package_is_left_out(monkeypatch:
     reasons = {f.subject: f.summary for f in chosen.findings}
     assert "it would remove database" in reasons["web"]
     assert "it needs same, and somebody needs it as it is" in reasons["passed"]
+
+
+def test_where_apt_can_upgrade_nothing_it_is_not_said_that_nothing_is_to_be_upgraded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def simulate(wanted: list[str], *, backwards: bool = False) -> parse.Simulated:
+        raise CommandError("apt-get failed: Unmet dependencies.")
+
+    monkeypatch.setattr(apt, "simulate", simulate)
+    monkeypatch.setattr(apt, "broken", lambda: "vendor : Depends: libgone but it is not installable")
+    with pytest.raises(CourtkeeperError, match="can upgrade nothing on this host: vendor : Depends"):
+        choice.choose(HOST, Settings(), {})
 
 
 def test_an_upgrade_hits_whose_unit_it_ships_and_who_runs_its_files() -> None:

@@ -102,12 +102,18 @@ def test_only_executed_files_of_packages_count_as_replaced() -> None:
             "12:pids:/x\n1:name=systemd:/system.slice/system-pg.slice/pg@15-main.service\n",
             "pg@15-main.service",
         ),
+        ("0::/system.slice/web.service/worker\n", "web.service"),
         ("0::/user.slice/user-0.slice/session-1.scope\n", ""),
+        # Others' managers have services of their own, of the same names at times.
+        ("0::/user.slice/user-1.slice/user@1.service/app.slice/web.service\n", "user@1.service"),
+        ("0::/lxc.payload.web/system.slice/nginx.service\n", ""),
+        ("0::/machine.slice/systemd-nspawn@a.service/payload/web.service\n", "systemd-nspawn@a.service"),
+        ("0::/system.slice/docker-0123.scope/system.slice/nginx.service\n", ""),
         ("0::/init.scope\n", ""),
         ("4:memory:/system.slice/cron.service\n", ""),
     ],
 )
-def test_a_process_belongs_to_its_innermost_service(text: str, unit: str) -> None:
+def test_a_process_belongs_to_a_service_of_this_host(text: str, unit: str) -> None:
     assert parse.unit_of(text) == unit
 
 

@@ -22,14 +22,17 @@ from courtkeeper.hosts.patching import (
     gate,
     impact,
     needrestart,
+    parse,
+    plan,
     reboot,
     rollback,
     state,
 )
-from courtkeeper.hosts.patching.model import Change, Health, Journal, Plan
+from courtkeeper.hosts.patching.model import Change, Health, Installed, Journal, Plan, Settings
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SECRET = "hunter2"
+KERNEL = "linux-image-6.1.0-25-amd64"
 
 
 @pytest.fixture
@@ -42,17 +45,18 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> state.State:
     monkeypatch.setattr(checks, "wait_for_locks", lambda _timeout_s: None)
     monkeypatch.setattr(impact, "expected", lambda: ["web.service"])
     monkeypatch.setattr(impact, "units", lambda _names: {})
+    monkeypatch.setattr(impact, "running", list)
     monkeypatch.setattr(impact, "processes", list)
     monkeypatch.setattr(reboot, "reason", str)
     monkeypatch.setattr(needrestart, "TOOL", tmp_path / "none")
-    monkeypatch.setattr(apply, "go_back", lambda *_: ["Downgrade web 2 to 1"])
+    monkeypatch.setattr(apply, "go_back", lambda *_: (["Downgrade web 2 to 1"], {}))
     found = state.State(str(tmp_path / "patching"), "amd64")
     found.make()
     return found
 
 
-def run(kept: state.State, resume: str = "", **plan: Any) -> Result:
-    request = msgspec.to_builtins(Plan(state_directory=str(kept.directory), resume=resume, **plan))
+def run(kept: state.State, resume: str = "", **told: Any) -> Result:
+    request = msgspec.to_builtins(Plan(state_directory=str(kept.directory), resume=resume, **told))
     return apply.apply_plan(request, {}, keep=3, now=NOW, check=False)
 
 
@@ -105,10 +109,10 @@ def test_a_run_that_went_back_and_is_well_leaves_no_journal(
 def test_an_upgrade_that_fails_is_not_called_a_gate_that_failed(
     kept: state.State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(names: list[str]) -> dict[str, impact.Unit]:
+    def full() -> list[str]:
         raise CourtkeeperError("No space left on device.")
 
-    monkeypatch.setattr(impact, "units", full)
+    monkeypatch.setattr(impact, "running", full)
     gates(monkeypatch, [])
     with pytest.raises(CourtkeeperError, match=r"^The restarts failed: No space left on device\. Went back"):
         run(kept)
@@ -176,10 +180,10 @@ def test_what_somebody_else_upgraded_since_is_not_brought_down(kept: state.State
     def newer(left: str, right: str) -> bool:
         return int(left) > int(right)
 
-    plan = Plan(changes=[Change(name=name, current="2", target="3") for name in "abcde"])
-    plan.changes.append(Change(name="new", current="", target="1"))
+    made = Plan(changes=[Change(name=name, current="2", target="3") for name in "abcde"])
+    made.changes.append(Change(name="new", current="", target="1"))
     versions = {"a": "2", "b": "3", "c": "4", "d": "1"}
-    assert state.remaining(plan, versions, newer) == ["a=3", "d=3", "e=3", "new=1"]
+    assert state.remaining(made, versions, newer) == ["a=3", "d=3", "e=3", "new=1"]
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -251,8 +255,154 @@ def test_the_way_back_restarts_what_this_run_had_restarted_and_nothing_else(
         raise CommandError("systemctl failed.")  # keeps nobody from restarting the next
 
     monkeypatch.setattr(services, "restart", restart)
-    rollback.go_back(Plan(), kept, list(units), {"python.service"})
+    rollback.restart_dead(Plan(), list(units), {"python.service"})
     assert told == ["python.service", "dead.service"]
+
+
+def test_one_lost_archive_keeps_nothing_else_from_going_back(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {name: Installed(name=name, version="2", state="ii ") for name in ("nginx", "tzdata", KERNEL)}
+    told: list[str] = []
+    installed: list[list[str | Path]] = []
+
+    def simulate(wanted: list[str], *, backwards: bool = False) -> parse.Simulated:
+        if set(wanted) != {"nginx=1"}:
+            raise CommandError("apt-get failed: Version '1' for 'tzdata' was not found.")
+        return parse.Simulated({}, [])
+
+    monkeypatch.setattr(apt, "installed", lambda _native: there)
+    monkeypatch.setattr(
+        apt,
+        "policies",
+        lambda names: {
+            name: parse.Policy("2", "2", {"2": ["a mirror"], "1": ["a mirror"]} if name == "nginx" else {})
+            for name in names
+        },
+    )
+    monkeypatch.setattr(apt, "simulate", simulate)
+    monkeypatch.setattr(apt, "install", lambda wanted, *_, **__: installed.append(list(wanted)))
+    monkeypatch.setattr(apt, "mark_automatic", lambda _names: None)
+    monkeypatch.setattr(impact, "units", lambda names: {n: impact.Unit("failed", "", "", "") for n in names})
+    monkeypatch.setattr(services, "restart", told.append)
+    monkeypatch.setattr(reboot, "running_kernel", lambda: "6.1.0-25-amd64")
+    monkeypatch.setattr(apply, "go_back", rollback.go_back)
+    half = Plan(
+        changes=[Change(name=name, current="" if name == KERNEL else "1", target="2") for name in there],
+        state_directory=str(kept.directory),
+    )
+    kept.note(Journal(run="r", phase="rolling_back", plan=half, active=["web.service"], boot="b", reason="x"))
+    gates(monkeypatch, [])
+    with pytest.raises(CourtkeeperError, match=r"Went back \(nginx\), and everything is well") as error:
+        run(kept)
+    assert "tzdata could not: no repository and no archive here has 1." in str(error.value)
+    assert f"{KERNEL} could not: it is the kernel that runs." in str(error.value)
+    assert (installed, told) == ([["nginx=1"]], ["web.service"])
+    assert error.value.partial
+    assert [f.subject for f in error.value.partial.findings if f.id == "patching.stays"] == [KERNEL, "tzdata"]
+
+
+def test_what_is_dead_is_started_where_the_packages_cannot_go_back(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise CourtkeeperError("it would also remove half the host.")
+
+    told: list[str] = []
+    monkeypatch.setattr(apply, "go_back", fail)
+    monkeypatch.setattr(impact, "units", lambda names: {n: impact.Unit("failed", "", "", "") for n in names})
+    monkeypatch.setattr(services, "restart", told.append)
+    gates(monkeypatch, ["web.service is failed"])
+    with pytest.raises(CourtkeeperError, match="Going back failed, too: it would also remove half the host"):
+        run(kept)
+    assert told == ["web.service"]
+
+
+def test_a_service_that_systemd_leaves_running_is_no_reason_to_go_back(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(unit: str) -> None:
+        raise CommandError(f"systemctl failed: Unit {unit} is masked.")
+
+    units = {"web.service": impact.Unit("active", "running", "", "")}
+    monkeypatch.setattr(impact, "units", lambda _names: units)
+    monkeypatch.setattr(impact, "running", lambda: ["web.service"])
+    monkeypatch.setattr(services, "restart", refuse)
+    gates(monkeypatch, [])
+    result = run(kept, restarts=["web.service"])
+    (finding,) = [finding for finding in result.findings if finding.id == "patching.behind"]
+    assert finding.summary.endswith("was not restarted: systemctl failed: Unit web.service is masked.")
+    assert result.actions == []
+
+
+def test_what_is_no_running_service_of_this_host_is_not_restarted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user's service, the network's own unit (its stop takes the link down), a job of `systemd-run`."""
+    names = ["user@1000.service", "ifup@ens18.service", "import.service", "web.service"]
+    behind = [impact.Process(name, frozenset(), frozenset({"/usr/lib/libc.so.6"})) for name in names]
+    units = {
+        "ifup@ens18.service": impact.Unit("active", "exited", "", "", "static"),
+        "import.service": impact.Unit("active", "running", "", "", "transient", "a timer"),
+        "web.service": impact.Unit("active", "running", "", "", "enabled"),
+    }
+    monkeypatch.setattr(impact, "active", lambda: list(units))
+    monkeypatch.setattr(impact, "units", lambda _names: units)
+    assert impact.running() == ["web.service"]
+    assert impact.expected() == ["ifup@ens18.service", "web.service"]
+    monkeypatch.setattr(impact, "processes", lambda: behind)
+    monkeypatch.setattr(apt, "audit", list)
+    monkeypatch.setattr(reboot, "reason", str)
+    monkeypatch.setattr(needrestart, "TOOL", tmp_path / "none")
+    advice = needrestart.Advice(["qemu-of-a-user.service"])
+    made = plan._plan(Settings(), [], {}, state.State(str(tmp_path), "amd64"), advice, impact.running())
+    assert made.restarts == ["web.service"]
+
+
+@pytest.mark.parametrize(
+    ("running", "others", "wanted"),
+    [
+        ("6.1.0-20-amd64", ["6.1.0-25-amd64"], True),
+        ("6.1.0-25-amd64", ["6.1.0-25-cloud-amd64"], False),
+        ("6.12.48+deb13-amd64", ["6.12.50+deb13-cloud-amd64"], False),
+        ("6.12.48+deb13-cloud-amd64", ["6.12.50+deb13-cloud-amd64"], True),
+    ],
+)
+def test_a_kernel_of_another_flavour_is_no_reason_for_a_reboot(
+    running: str, others: list[str], wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kernel in (running, *others):
+        (tmp_path / f"vmlinuz-{kernel}").write_bytes(b"1" * 8)
+        (tmp_path / f"initrd.img-{kernel}").write_bytes(b"1" * 40)
+    monkeypatch.setattr(reboot, "BOOT", tmp_path)
+    monkeypatch.setattr(reboot, "MARK", tmp_path / "none")
+    monkeypatch.setattr(reboot, "running_kernel", lambda: running)
+    assert bool(reboot.reason()) is wanted
+    assert reboot.kernel_bytes() == 48
+
+
+def test_a_reboot_that_changed_nothing_is_not_asked_for_again(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GRUB_DEFAULT names the older kernel: the reason is the same after the reboot."""
+    why = "kernel 2 is installed and 1 runs"
+    monkeypatch.setattr(reboot, "reason", lambda: why)
+    asked = plan._plan(Settings(reboot="if_required"), [], {}, kept, needrestart.Advice(), [])
+    assert asked.actions() == ["Reboot the host"]
+    gates(monkeypatch, [], [], [], [])
+    assert run(kept, reboot="if_required").details["reboot"] is True
+    monkeypatch.setattr(reboot, "boot", lambda: "the next boot")
+    after = run(kept, reboot="if_required")
+    (finding,) = [finding for finding in after.findings if finding.id == "patching.reboot"]
+    assert "did not mend it" in finding.summary
+    assert after.details["reboot"] is False
+    asked = plan._plan(Settings(reboot="if_required"), [], {}, kept, needrestart.Advice(), [])
+    assert asked.actions() == []
+    assert run(kept, reboot="if_required").details["reboot"] is False  # an upgrade asks for none, either
+    # For another reason it is.
+    why = "kernel 3 is installed and 1 runs"
+    asked = plan._plan(Settings(reboot="if_required"), [], {}, kept, needrestart.Advice(), [])
+    assert asked.actions() == ["Reboot the host"]
 
 
 def test_a_needrestart_that_is_missing_or_fails_is_told_of(

@@ -7,6 +7,7 @@ finished, forwards or backwards, by the next one.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +15,11 @@ import msgspec
 
 from courtkeeper.findings import CourtkeeperError, Finding, Result, Status
 from courtkeeper.hosts import services
+from courtkeeper.hosts.commands import CommandError
 from courtkeeper.hosts.patching import apt, checks, gate, impact, needrestart, parse, reboot
 from courtkeeper.hosts.patching.model import REBOOT, Change, Health, Journal, Plan, Saved, convert, described
 from courtkeeper.hosts.patching.plan import reboot_finding
-from courtkeeper.hosts.patching.rollback import go_back, undo_command
+from courtkeeper.hosts.patching.rollback import go_back, restart_dead, undo_command
 from courtkeeper.hosts.patching.state import State, remaining
 
 
@@ -251,19 +253,33 @@ def _restart(run: Run, started: dict[str, str]) -> None:
     now = impact.units(plan.restarts)
     for unit in plan.restarts:
         if unit in behind or now[unit].invocation == started[unit]:
-            services.restart(unit)
-        run.restarted.add(unit)
-        run.did(f"Restart {unit}")
+            _restart_one(run, unit, behind.get(unit, []))
+        else:  # its package did
+            run.restarted.add(unit)
+            run.did(f"Restart {unit}")
+    running = impact.running()
     for unit, files in needrestart.behind(needrestart.ask()).items():
         if unit in plan.restarts:
             continue
         protected = not plan.allow_protected and impact.matches(unit, plan.protected_services)
-        if protected or impact.matches(unit, plan.never_restart) or unit not in journal.active:
+        spared = impact.matches(unit, plan.never_restart) or unit not in journal.active
+        if protected or spared or unit not in running:
             run.result.findings.append(_behind(unit, files))
         else:
-            run.restarted.add(unit)
-            services.restart(unit)
-            run.did(f"Restart {unit}")
+            _restart_one(run, unit, files)
+
+
+def _restart_one(run: Run, unit: str, files: list[str]) -> None:
+    """Restart a service; one that systemd leaves running (it is masked, or allows no stop) is told of."""
+    run.restarted.add(unit)
+    try:
+        services.restart(unit)
+    except CommandError as error:
+        if unit not in impact.running():
+            raise
+        run.result.findings.append(_behind(unit, files, str(error).removesuffix(".")))
+    else:
+        run.did(f"Restart {unit}")
 
 
 def _back(run: Run, reason: str) -> None:
@@ -275,9 +291,7 @@ def _back(run: Run, reason: str) -> None:
     plan = run.journal.plan
     failed = reason[:1].upper() + reason[1:]
     try:
-        for action in go_back(plan, run.state, run.journal.active, run.restarted):
-            run.did(action)
-        _marks(run)
+        staying = _packages_back(run)
     except CourtkeeperError as error:
         raise CourtkeeperError(
             f"{failed}. Going back failed, too: {str(error).removesuffix('.')}. "
@@ -303,16 +317,53 @@ def _back(run: Run, reason: str) -> None:
     else:
         run.phase("ill", reason)
     after = "and everything is well again" if healthy else f"and still {'; '.join(problems)}"
-    what = ", ".join(change.name for change in plan.changes if change.current) or "nothing"
-    raise CourtkeeperError(f"{failed}. Went back ({what}), {after}.")
+    gone = [change.name for change in plan.changes if change.current and change.name not in staying]
+    left = "".join(f" {name} could not: {reason}." for name, reason in staying.items())
+    raise CourtkeeperError(f"{failed}. Went back ({', '.join(gone) or 'nothing'}), {after}.{left}")
+
+
+def _packages_back(run: Run) -> dict[str, str]:
+    """Bring packages and services back; return the packages that stay as they are, with the reasons."""
+    plan, journal = run.journal.plan, run.journal
+    try:
+        done, staying = go_back(plan, run.state)
+        for action in done:
+            run.did(action)
+        _marks(run)
+    except CourtkeeperError:
+        with suppress(CourtkeeperError):  # a service is better on new files than dead
+            _services_back(run)
+        raise
+    _services_back(run)
+    run.result.findings += [
+        Finding(
+            id="patching.stays",
+            subject=name,
+            status=Status.WARN,
+            summary=f"{name} could not go back with the run of {journal.run}: {reason}.",
+            fix="look whether it does harm; a kernel goes once another one runs",
+        )
+        for name, reason in staying.items()
+    ]
+    return staying
+
+
+def _services_back(run: Run) -> None:
+    for action in restart_dead(run.journal.plan, run.journal.active, run.restarted):
+        run.did(action)
 
 
 def _finish(run: Run) -> None:
     plan, journal = run.plan, run.journal
     why = reboot.reason() or needrestart.ask().reboot
-    if why and journal.phase != "rebooting":
-        run.result.findings.append(reboot_finding(why, allowed=plan.reboot == "if_required"))
-    wanted = bool(why) and plan.reboot == "if_required" and journal.boot == reboot.boot()
+    same_boot = journal.boot == reboot.boot()
+    if journal.phase == "rebooting" and not same_boot:
+        run.state.rebooted(why)
+    in_vain = bool(why) and why == run.state.rebooted_for()
+    if why and (in_vain or journal.phase != "rebooting"):
+        allowed = plan.reboot == "if_required"
+        run.result.findings.append(reboot_finding(why, allowed=allowed, in_vain=in_vain))
+    wanted = bool(why) and not in_vain and plan.reboot == "if_required" and same_boot
     run.result.details |= {"healthy": True, "reboot": wanted, "run": journal.run}
     if wanted:
         run.phase("rebooting")
@@ -350,12 +401,13 @@ def _kept(path: str) -> Finding:
     )
 
 
-def _behind(unit: str, files: list[str]) -> Finding:
+def _behind(unit: str, files: list[str], why: str = "") -> Finding:
+    old = ", ".join(files[:3]) or "files"
     return Finding(
         id="patching.behind",
         subject=unit,
         status=Status.WARN,
         observed=", ".join(files[:3]),
-        summary=f"{unit} still runs the old {', '.join(files[:3])} and was not restarted.",
+        summary=f"{unit} still runs the old {old} and was not restarted{f': {why}' if why else ''}.",
         fix=f"restart {unit} in its own window, or reboot",
     )

@@ -83,6 +83,15 @@ def audit() -> list[str]:
     return [line.split()[0] for line in said.splitlines() if line.startswith(" ") and line.split()]
 
 
+def broken() -> str:
+    """Return apt's word on dependencies that are not met on this host; nothing where all are."""
+    try:
+        _apt(["apt-get", "-q", "-o", "Debug::NoLocking=1", "check"], ASK_S)
+    except commands.CommandError as error:
+        return str(error).removeprefix("apt-get failed: ").removesuffix(".")
+    return ""
+
+
 def update() -> None:
     """Fetch the index of every repository; one that cannot be had is an error."""
     _apt(["apt-get", "-qq", "update", "-o", "APT::Update::Error-Mode=any"], UPDATE_S)

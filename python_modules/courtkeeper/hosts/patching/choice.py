@@ -115,6 +115,10 @@ def _together(wanted: dict[str, str], forbidden: dict[str, str]) -> tuple[Simula
         if alone:
             reasons[name] = alone
     rest = {name: version for name, version in wanted.items() if name not in reasons}
+    if not rest and (broken := apt.broken()):  # then apt upgrades nothing, whatever it is asked for
+        raise CourtkeeperError(
+            f"apt can upgrade nothing on this host: {broken}. Mend: apt --fix-broken install."
+        )
     whole = _simulate(rest)
     if still := _problem(whole, forbidden):
         raise CourtkeeperError(f"The packages cannot be upgraded together: {still}.")

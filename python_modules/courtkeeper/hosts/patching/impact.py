@@ -44,6 +44,11 @@ class Unit(msgspec.Struct, frozen=True):
         return self.state.startswith("enabled") or self.state in {"generated", "alias", "indirect"}
 
     @property
+    def is_job(self) -> bool:
+        """Whether `systemd-run` made it: it ends when it is done, and a restart would begin it again."""
+        return self.state == "transient"
+
+    @property
     def runs(self) -> bool:
         """Whether it has processes now, and not only once had."""
         return self.active in {"active", "reloading"} and self.sub in {"running", "reload", "reloading"}
@@ -68,7 +73,15 @@ def active() -> list[str]:
 def expected() -> list[str]:
     """Return the active services that have to go on: not those that end by themselves until called."""
     seen = units(active())
-    return [name for name, unit in seen.items() if unit.comes_back or not unit.calls]
+    return [name for name, unit in seen.items() if unit.comes_back or not (unit.calls or unit.is_job)]
+
+
+def running() -> list[str]:
+    """Return the services that a restart brings to new files.
+
+    What is only configuration is none (`ifup@eth0`: its stop takes the network down), and no job is.
+    """
+    return [name for name, unit in units(active()).items() if unit.runs and not unit.is_job]
 
 
 def units(names: list[str]) -> dict[str, Unit]:

@@ -67,6 +67,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     hits: dict[str, list[str]] = {}
     restarts: list[str] = []
     reboot_reason: str = ""
+    reboot_in_vain: bool = False  # the host was rebooted for that reason, and it is there still
     protected_services: list[str] = []
     allow_protected: bool = False
     never_restart: list[str] = []
@@ -80,7 +81,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         if self.configure:
             steps.append("Finish the configuration of packages that was interrupted")
         steps += [*map(described, self.changes), *(f"Restart {unit}" for unit in self.restarts)]
-        return [*steps, *([REBOOT] if self.reboot_reason and self.reboot == "if_required" else [])]
+        if self.reboot_reason and self.reboot == "if_required" and not self.reboot_in_vain:
+            steps.append(REBOOT)
+        return steps
 
 
 class Installed(msgspec.Struct, frozen=True, kw_only=True):

@@ -197,13 +197,17 @@ def mapped(text: str) -> tuple[set[str], set[str]]:
 
 
 def unit_of(text: str) -> str:
-    """Read /proc/PID/cgroup: the innermost service that the process belongs to, or nothing."""
+    """Read /proc/PID/cgroup: the service of this host that the process belongs to, or nothing.
+
+    It lies below slices alone. What a user's manager or a container runs has names of its own, which may be
+    those of other services here.
+    """
     for line in text.split("\n"):
         controllers, _, path = line.partition(":")[2].partition(":")
         if controllers in {"", "name=systemd"}:
-            parts = [part for part in path.split("/") if _SERVICE.fullmatch(part)]
-            if parts:
-                return parts[-1]
+            inside = [part for part in path.split("/") if part and not part.endswith(".slice")]
+            if inside and _SERVICE.fullmatch(inside[0]):
+                return inside[0]
     return ""
 
 

@@ -38,9 +38,10 @@ def make_plan(settings: Settings, *, now: datetime, check: bool) -> Result:
         apt.update()
         state.index_fetched()
     known = choice.look(apt.architecture())
-    chosen, hits, shipped = _choose(known, settings)
+    running = impact.running()
+    chosen, hits, shipped = _choose(known, settings, running)
     advice = needrestart.ask()
-    plan = _plan(settings, chosen.changes, hits, state, advice)
+    plan = _plan(settings, chosen.changes, hits, state, advice, running)
     findings = [*chosen.findings, *_about(plan, shipped)]
     if plan.changes and advice.missing:
         findings.append(needrestart.not_asked(advice))
@@ -58,10 +59,11 @@ def make_plan(settings: Settings, *, now: datetime, check: bool) -> Result:
     return result
 
 
-def _choose(known: choice.Known, settings: Settings) -> tuple[choice.Choice, dict[str, list[str]], set[str]]:
+def _choose(
+    known: choice.Known, settings: Settings, running: list[str]
+) -> tuple[choice.Choice, dict[str, list[str]], set[str]]:
     """Choose the packages; where the policy says so, without those that would restart a protected service."""
     left_out: dict[str, str] = {}
-    running = [name for name, unit in impact.units(impact.active()).items() if unit.runs]
     seen = impact.processes()
     while True:
         chosen = choice.choose(known, settings, left_out)
@@ -86,14 +88,17 @@ def _plan(
     hits: dict[str, list[str]],
     state: State,
     advice: needrestart.Advice,
+    running: list[str],
 ) -> Plan:
     # Services that another upgrade left behind; a protected one is not ours to restart.
     behind = [
         unit
         for unit in needrestart.behind(advice)
-        if settings.allow_protected or not impact.matches(unit, settings.protected_services)
+        if unit in running
+        and (settings.allow_protected or not impact.matches(unit, settings.protected_services))
     ]
     restarts = [u for u in sorted({*hits, *behind}) if not impact.matches(u, settings.never_restart)]
+    why = reboot.reason() or advice.reboot
     return Plan(
         changes=[
             msgspec.structs.replace(
@@ -106,7 +111,8 @@ def _plan(
         configure=bool(apt.audit()),
         hits=hits,
         restarts=restarts,
-        reboot_reason=reboot.reason() or advice.reboot,
+        reboot_reason=why,
+        reboot_in_vain=bool(why) and why == state.rebooted_for(),
         protected_services=settings.protected_services,
         allow_protected=settings.allow_protected,
         never_restart=settings.never_restart,
@@ -138,7 +144,8 @@ def _about(plan: Plan, shipped: set[str]) -> list[Finding]:
             )
         )
     if plan.reboot_reason:
-        findings.append(reboot_finding(plan.reboot_reason, allowed=plan.reboot == "if_required"))
+        allowed = plan.reboot == "if_required"
+        findings.append(reboot_finding(plan.reboot_reason, allowed=allowed, in_vain=plan.reboot_in_vain))
     return findings
 
 
@@ -156,15 +163,17 @@ def _no_way_back(change: Change) -> Finding:
     )
 
 
-def reboot_finding(reason: str, *, allowed: bool) -> Finding:
-    """Return the finding about a reboot that is needed for `reason`."""
+def reboot_finding(reason: str, *, allowed: bool, in_vain: bool = False) -> Finding:
+    """Return the finding about a reboot that is needed for `reason`; one `in_vain` has not mended that."""
+    fix = "" if allowed else "reboot it, or set os_patching_reboot to if_required"
     return Finding(
         id="patching.reboot",
         subject="host",
         status=Status.WARN,
         observed=reason,
-        summary=f"The host needs a reboot: {reason}.",
-        fix="" if allowed else "reboot it, or set os_patching_reboot to if_required",
+        summary=f"The host needs a reboot: {reason}."
+        + (" It was rebooted for that, which did not mend it: it is not rebooted again." if in_vain else ""),
+        fix="look at what the boot loader starts (GRUB_DEFAULT)" if in_vain else fix,
     )
 
 
@@ -238,13 +247,14 @@ def _needs(plan: Plan, known: choice.Known) -> dict[str, int]:
     package once more, because dpkg unpacks the new files before it removes the old ones.
     """
     listed = apt.sizes(f"{c.name}={c.target}" for c in plan.changes)
-    archives = growth = largest = 0
+    archives = growth = largest = kernels = 0
     for change in plan.changes:
         size, unpacked = listed.get((change.name.partition(":")[0], change.target), (0, 0))
         old = known.installed[change.name].size_kib if change.name in known.installed else 0
         archives += size
         growth += unpacked - old
         largest = max(largest, unpacked)
+        kernels += change.name.startswith("linux-image-") and not change.current
     # Twice: apt's cache, and the copies that are kept as the next run's way back.
     return {
         "/": 0,
@@ -252,7 +262,7 @@ def _needs(plan: Plan, known: choice.Known) -> dict[str, int]:
         "/var": 0,
         "/var/cache/apt/archives": archives,
         "/var/lib": archives,
-        "/boot": 0,
+        "/boot": kernels * reboot.kernel_bytes(),
     }
 
 

@@ -8,22 +8,23 @@ from pathlib import Path
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.hosts import services
 from courtkeeper.hosts.commands import CommandError
-from courtkeeper.hosts.patching import apt, impact, needrestart
+from courtkeeper.hosts.patching import apt, choice, impact, needrestart, reboot
 from courtkeeper.hosts.patching.model import Change, Installed, Plan
 from courtkeeper.hosts.patching.state import State
 
 
-def go_back(plan: Plan, state: State, active: list[str], restarted: set[str]) -> list[str]:
-    """Bring the packages of `plan` back, restart what they concern, and return what was done.
+def go_back(plan: Plan, state: State) -> tuple[list[str], dict[str, str]]:
+    """Bring the packages of `plan` back; new dependencies go.
 
-    New dependencies go; `active` are the services that have to run, `restarted` those that this run has
-    restarted, so that they run the new files. Raises CourtkeeperError.
+    Return what was done, and for each package that stays as it is the reason. Raises CourtkeeperError.
     """
     if apt.audit():
         apt.configure_what_can_be()
     native = apt.architecture()
     installed = apt.installed(native)
     away = [c for c in plan.changes if c.name in installed and _differs(c, installed[c.name])]
+    staying = _staying(away, state)
+    away = [change for change in away if change.name not in staying]
     if away:
         wanted = [_wanted(change, state) for change in away]
         allowed = {change.name for change in away if not change.current}
@@ -35,6 +36,29 @@ def go_back(plan: Plan, state: State, active: list[str], restarted: set[str]) ->
         f"Downgrade {c.name} {c.target} to {c.current}" if c.current else f"Remove {c.name} {c.target}"
         for c in away
     ]
+    return done, staying
+
+
+def _staying(away: list[Change], state: State) -> dict[str, str]:
+    """Return the packages that cannot go back, or must not, each with the reason."""
+    kernel = reboot.running_kernel()
+    staying = {c.name: "it is the kernel that runs" for c in away if not c.current and kernel in c.name}
+    unkept = [c for c in away if c.current and not state.archive(c.name, c.current)]
+    known = apt.policies(change.name for change in unkept)
+    for change in unkept:
+        sources = known[change.name].versions.get(change.current, []) if change.name in known else []
+        if not set(sources) - {choice.STATUS}:
+            staying[change.name] = f"no repository and no archive here has {change.current}"
+    return staying
+
+
+def restart_dead(plan: Plan, active: list[str], restarted: set[str]) -> list[str]:
+    """Restart what does not run, or runs other files than lie there; return what was done.
+
+    `active` are the services that have to run, `restarted` those that this run has restarted, so that they
+    run the new files.
+    """
+    done = []
     ours = {*plan.restarts, *restarted}  # nothing else is restarted, as on the way forwards
     behind = needrestart.behind(needrestart.ask())
     for name, unit in impact.units(active).items():

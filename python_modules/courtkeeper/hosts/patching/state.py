@@ -18,7 +18,7 @@ CACHE = Path("/var/cache/apt/archives")
 
 
 class State:
-    """The directory of a host's patching: `lists/`, `archives/`, `journal.json`, two marks.
+    """The directory of a host's patching: `lists/`, `archives/`, `journal.json`, three marks.
 
     Only root may look: an archive that lies here is installed when a run goes back.
     """
@@ -31,6 +31,7 @@ class State:
         self.archives = self.directory / "archives"
         self._journal = self.directory / "journal.json"
         self._indexed = self.directory / "index"
+        self._rebooted = self.directory / "rebooted"
         self.drained = self.directory / "drained"
 
     def make(self) -> None:
@@ -87,6 +88,19 @@ class State:
     def close(self) -> None:
         """Forget the journal: the run is finished."""
         self._journal.unlink(missing_ok=True)
+
+    def rebooted_for(self) -> str:
+        """Return the reason for the last reboot of ours that the reboot did not mend, or nothing."""
+        with suppress(OSError):
+            return self._rebooted.read_text(encoding="utf-8", errors="replace")
+        return ""
+
+    def rebooted(self, reason: str) -> None:
+        """Remember after a reboot that `reason` for one is there still; nothing where there is none."""
+        if reason:
+            self._rebooted.write_text(reason, encoding="utf-8")
+        else:
+            self._rebooted.unlink(missing_ok=True)
 
     def save(self, run: str, saved: Saved, keep: int) -> Path:
         """Save the package list of `run`; of older ones the last `keep` stay."""
