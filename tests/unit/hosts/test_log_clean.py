@@ -244,6 +244,23 @@ def test_which_files_of_the_journal_are_due() -> None:
     assert due(0, 1) == ["40", "31", "29", "1"]
 
 
+def test_the_journal_of_another_machine_is_named_and_not_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a copied host: journalctl removes nothing there, so that no plan may say so."""
+    ours, other = "a" * 32, "b" * 32
+    name = "system@" + "c" * 32 + f"-{1:016x}-{1_000_000:016x}.journal"
+    for machine in (ours, other):
+        (tmp_path / "journal" / machine).mkdir(parents=True)
+        (tmp_path / "journal" / machine / name).write_bytes(b"1" * 4096)
+    (tmp_path / "machine-id").write_text(f"{ours}\n")
+    monkeypatch.setattr(journal, "MACHINE_ID", tmp_path / "machine-id")
+    places = [tmp_path / "journal"]
+    assert [Path(each.path).parent.name for each in journal.archived(places)] == [ours]
+    (finding,) = journal.others(places)
+    assert (finding.subject, finding.status) == (str(tmp_path / "journal" / other), Status.WARN)
+
+
 @pytest.mark.parametrize(("days", "mib"), [(-1, 0), (0, -1), (10**9, 0)])
 def test_odd_limits_of_the_journal_are_refused(days: int, mib: int) -> None:
     with pytest.raises(ConfigurationError, match="log_rotation_journal_"):

@@ -213,7 +213,7 @@ def test_what_the_host_says_for_all_stanzas_removes_nothing_before_it_is_archive
     old.write_text("old\n")
     os.utime(old, (1, 1))
     monkeypatch.setattr(rotation, "SEALED", ())
-    monkeypatch.setattr(rotation, "_keep", lambda *_, **__: None)  # as if it became due after our run
+    monkeypatch.setattr(rotation, "_keep", lambda *_, **__: [])  # as if it became due after our run
     host.run(host.app(), archive=str(host.logs.parent / "archive"))
     status = host.place.state / "status"
     status.write_text(f'logrotate state -- version 2\n"{host.logs}/app.log" 2026-1-1-0:0:0\n')
@@ -235,9 +235,35 @@ def test_a_disk_that_fills_up_meanwhile_leaves_no_half_of_a_takeover(
         write(path, *more)
 
     monkeypatch.setattr(files, "write", full)
-    with pytest.raises(CourtkeeperError, match=r"were put back: .*No space left"):
+    with pytest.raises(CourtkeeperError, match="No space left on device; they were put back"):
         host.run(host.app(replaces=str(package)))
     assert list(host.files()) == ["package"]
+    assert not (host.place.state / "pending.json").exists()
+
+
+def test_what_cannot_be_put_back_either_says_both_and_is_put_back_by_the_next_run(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.run(host.app())
+    before = host.files()
+    write = files.write
+
+    def full(path: Path, *more: Any) -> None:
+        if path.parent == host.place.directory:
+            raise OSError(30, "Read-only file system", str(path))
+        write(path, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write", full)
+        for reason in (
+            "could not be installed: .*; what .*pending.json says could not be taken back",
+            "^what ",
+        ):
+            with pytest.raises(CourtkeeperError, match=rf"{reason}.*Read-only file system\): mend that"):
+                host.run(host.app(keep_days=60))
+    assert (host.place.state / "pending.json").exists()
+    host.run(host.app())
+    assert host.files() == before
     assert not (host.place.state / "pending.json").exists()
 
 

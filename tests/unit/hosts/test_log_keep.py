@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 from collections import Counter
@@ -121,6 +122,31 @@ def test_what_is_still_written_is_left_and_named(logs: Path) -> None:
         assert "still writes to it" in plan.findings[0].summary
         stream.write("")
     assert work(logs) == [f"remove {path.name}"]
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.ESTALE], ids=["a user's FUSE", "a dead NFS"])
+def test_a_file_that_nobody_may_ask_about_hides_no_writer_and_stops_nothing(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Below its descriptor, so that it is looked at before that of the writer."""
+    stat = os.stat
+    with Path(__file__).open("rb") as silent:
+        hidden = f"/proc/{os.getpid()}/fd/{silent.fileno()}"
+        due, written = rotated(logs, 40), rotated(logs, 8)
+        with written.open("a") as writer:
+            os.utime(written, (1, 1))
+
+            def asked(path: Any, *more: Any, **options: Any) -> os.stat_result:
+                if path == hidden:
+                    raise OSError(code, os.strerror(code), path)
+                return stat(path, *more, **options)
+
+            monkeypatch.setattr(opened.os, "stat", asked)
+            monkeypatch.setattr(opened, "scan", lambda: opened.Scan(list(opened._of(os.getpid())), []))
+            assert silent.fileno() < writer.fileno()
+            plan = keep.plan([stanza(logs)], "", NOW)
+    assert [step.file.path for step in plan.steps] == [str(due)]
+    assert [finding.subject for finding in plan.findings] == [str(written)]
 
 
 def test_where_a_process_hides_its_files_nothing_is_touched(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -257,6 +258,26 @@ def test_the_way_back_restarts_what_this_run_had_restarted_and_nothing_else(
     monkeypatch.setattr(services, "restart", restart)
     rollback.restart_dead(Plan(), list(units), {"python.service"})
     assert told == ["python.service", "dead.service"]
+
+
+def test_no_half_of_an_archive_is_ever_the_way_back(
+    kept: state.State, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(state, "CACHE", tmp_path)
+    (tmp_path / "web_1_amd64.deb").write_bytes(b"whole")
+    copy = shutil.copy2
+
+    def full(source: Path, target: Path) -> None:
+        Path(target).write_bytes(b"ha")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(CourtkeeperError, match=r"cannot be kept in .*: No space left on device"):
+        kept.keep_archives([("web", "1")], [])
+    assert list(kept.archives.iterdir()) == []
+    monkeypatch.setattr(shutil, "copy2", copy)
+    kept.keep_archives([("web", "1")], [])
+    assert (kept.archives / "web_1_amd64.deb").read_bytes() == b"whole"
 
 
 def test_one_lost_archive_keeps_nothing_else_from_going_back(

@@ -107,10 +107,18 @@ def issue(settings: Settings, wanted: Wanted) -> None:
     except commands.CommandError as error:
         raise IssueError(str(error).rstrip(".")) from None
     if done.code:
-        said = reason(f"{done.stdout}\n{done.stderr}")
+        said = f"{done.stdout}\n{done.stderr}"
         for secret in wanted.dns_hook.environment.values() if wanted.dns_hook else ():
-            said = said.replace(secret, "***") if secret else said
-        raise IssueError(said)
+            said = hidden(said, secret)
+        raise IssueError(reason(said))
+
+
+def hidden(said: str, secret: str) -> str:
+    """Return `said` without `secret` and without any line of it: a hook may print a part of its key."""
+    lines = sorted({secret, *secret.splitlines()}, key=len, reverse=True)
+    for part in filter(None, (line.strip() for line in lines)):
+        said = said.replace(part, "***")
+    return said
 
 
 def reason(said: str) -> str:

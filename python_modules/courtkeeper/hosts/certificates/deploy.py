@@ -122,7 +122,9 @@ def carry_out(
     """Do what `plan` says, and put the old files back where the service does not take the new ones."""
     kept_at = journal.place(directory, wanted, deploy)
     snapshot = journal.begin(kept_at, deploy)
-    replaced = journal.keep_foreign(directory, wanted.name, snapshot)
+    replaced = ""
+    for files in (snapshot, journal.taken(deploy)):  # since the interrupted run a person may have mended it
+        replaced = journal.keep_foreign(directory, wanted.name, files) or replaced
     reloaded = False
     try:
         for kind, path in deploy.paths().items():

@@ -52,10 +52,15 @@ def begin(place: Path, deploy: Deploy) -> Snapshot:
     """Return the snapshot of `deploy`: an interrupted run's, which is the true one, or one made now."""
     if (found := load(place)) is not None:
         return found
-    snapshot = Snapshot(deploy.service, [keep(path) for path in deploy.paths().values()])
+    snapshot = taken(deploy)
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     state.write(place, msgspec.json.encode(snapshot))
     return snapshot
+
+
+def taken(deploy: Deploy) -> Snapshot:
+    """Return the service's files as they are."""
+    return Snapshot(deploy.service, [keep(path) for path in deploy.paths().values()])
 
 
 def keep_foreign(directory: Path, name: str, snapshot: Snapshot) -> str:

@@ -140,7 +140,7 @@ def refuse_full_disk(settings: Settings) -> None:
             )
 
 
-def refuse_issue(settings: Settings, wanted: Iterable[Wanted], *, check: bool, resolve: Resolve) -> None:
+def refuse_issue(settings: Settings, wanted: Iterable[Wanted], *, check: bool) -> None:
     """Refuse to ask the CA for what it cannot give; with `check`, certbot may still be missing."""
     for one in wanted:
         where = f"{CERTIFICATES}[{one.name}]"
@@ -151,11 +151,22 @@ def refuse_issue(settings: Settings, wanted: Iterable[Wanted], *, check: bool, r
             )
         if not check and not shutil.which(settings.certbot):
             raise ConfigurationError(f"certbot is not on this host ({settings.certbot}): run the playbook.")
-        if one.challenge == "http" and settings.check_dns:
-            for domain in one.domains:
-                if not resolve(domain):
-                    raise ConfigurationError(
-                        f"{where}: the domain {domain} does not resolve on this host, so the CA would not "
-                        "find it either; mend DNS, or set certificate_renewal_check_dns: false if only CAs "
-                        "see it."
-                    )
+
+
+def unresolved(settings: Settings, wanted: Wanted, known: Iterable[str], resolve: Resolve) -> str:
+    """Return a domain of `wanted` that no longer resolves here, or nothing.
+
+    Raises ConfigurationError where it is not one of the `known`, which the certificate has already: then it
+    is a mistake in what is declared, and no domain that lapsed.
+    """
+    if wanted.challenge != "http" or not settings.check_dns:
+        return ""
+    lost = [domain for domain in wanted.domains if not resolve(domain)]
+    for domain in lost:
+        if domain not in known:
+            raise ConfigurationError(
+                f"{CERTIFICATES}[{wanted.name}]: the domain {domain} does not resolve on this host, so the "
+                "CA would not find it either; mend DNS, or set certificate_renewal_check_dns: false if only "
+                "CAs see it."
+            )
+    return lost[0] if lost else ""

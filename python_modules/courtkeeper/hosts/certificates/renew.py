@@ -77,7 +77,8 @@ def renew(
         asked = [one for one in looks if one.why and allowed(run, one)]
         for one in asked:
             refuse_staging(run, one.wanted)
-        preflight.refuse_issue(settings, [one.wanted for one in asked], check=check, resolve=resolve)
+        preflight.refuse_issue(settings, [one.wanted for one in asked], check=check)
+        asked = [one for one in asked if resolvable(run, one, resolve)]
         run.save()
         try:
             roots = judge.trusted_roots(settings.trusted_roots)
@@ -204,6 +205,16 @@ def allowed(run: Run, one: Look) -> bool:
         )
     )
     return False
+
+
+def resolvable(run: Run, one: Look, resolve: preflight.Resolve) -> bool:
+    """Tell whether the CA can find all domains; one that lapsed is a finding, and keeps no other from it."""
+    names = one.chain[0].names if one.chain else ()
+    domain = preflight.unresolved(run.settings, one.wanted, names, resolve)
+    if domain:
+        reason = f"its domain {domain} no longer resolves on this host"
+        run.result.findings.append(not_issued(run, one, reason, None))
+    return not domain
 
 
 def not_issued(run: Run, one: Look, reason: str, at: datetime | None) -> Finding:

@@ -203,11 +203,16 @@ def _revert(each: Operation) -> None:
 
 def install(operations: Sequence[Operation], after: state.State, place: Place) -> None:
     """Make the changes; put all back, with an error, if logrotate complains of what it did not before."""
-    place.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     pending = place.state / "pending.json"
     before = complaints(place.main)
-    journal = Pending(list(operations), state.read(place.state))
-    files.write(pending, json.dumps(msgspec.to_builtins(journal)).encode())  # knows odd bytes
+    try:
+        place.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        journal = Pending(list(operations), state.read(place.state))
+        files.write(pending, json.dumps(msgspec.to_builtins(journal)).encode())  # knows odd bytes
+    except OSError as error:
+        raise CourtkeeperError(
+            f"{pending} cannot be written: {error.strerror}; nothing was changed."
+        ) from None
     try:
         for each in operations:
             _apply(each)
@@ -215,10 +220,12 @@ def install(operations: Sequence[Operation], after: state.State, place: Place) -
         if not worse:
             files.write(place.state / "state.json", msgspec.json.encode(after))
     except (OSError, CourtkeeperError) as error:
-        take_back(place)
-        raise CourtkeeperError(
-            f"the stanzas could not be installed and were put back: {str(error).rstrip('.')}."
-        ) from None
+        reason = f"the stanzas could not be installed: {str(error).rstrip('.')}"
+        try:
+            take_back(place)
+        except CourtkeeperError as second:
+            raise CourtkeeperError(f"{reason}; {second}") from None
+        raise CourtkeeperError(f"{reason}; they were put back.") from None
     if worse:
         take_back(place)
         raise CourtkeeperError(f"logrotate complained of the new stanzas, which were put back: {worse[0]}.")
@@ -239,12 +246,19 @@ def interrupted(place: Place) -> Pending | None:
 
 
 def take_back(place: Place) -> None:
-    """Undo what the journal says and remove it."""
-    if begun := interrupted(place):
-        for each in begun.operations[::-1]:
-            _revert(each)
-        files.write(place.state / "state.json", msgspec.json.encode(begun.known))
-        (place.state / "pending.json").unlink(missing_ok=True)
+    """Undo what the journal says and remove it; where that cannot be (CourtkeeperError) it stays."""
+    begun, pending = interrupted(place), place.state / "pending.json"
+    try:
+        if begun:
+            for each in begun.operations[::-1]:
+                _revert(each)
+            files.write(place.state / "state.json", msgspec.json.encode(begun.known))
+            pending.unlink(missing_ok=True)
+    except OSError as error:
+        raise CourtkeeperError(
+            f"what {pending} says could not be taken back ({error.filename}: {error.strerror}): mend that "
+            "and run again."
+        ) from None
 
 
 def difference(operations: Sequence[Operation]) -> dict[str, str]:

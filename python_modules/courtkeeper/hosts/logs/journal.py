@@ -10,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from courtkeeper.findings import ConfigurationError, Result
+from courtkeeper.findings import ConfigurationError, Finding, Result, Status
 from courtkeeper.hosts import commands
 
+MACHINE_ID = Path("/etc/machine-id")
 PLACES = (Path("/var/log/journal"), Path("/run/log/journal"))
 # NAME@SEQNUMID-SEQNUM-REALTIME.journal, REALTIME in microseconds: systemd, journal-vacuum.c.
 ARCHIVED = re.compile(r".+@[0-9a-f]{32}-[0-9a-f]{16}-([0-9a-f]{16})\.journal\Z")
@@ -85,15 +86,42 @@ def limit_bytes() -> int | None:
     return limit(said.stdout) or min(int(room.f_blocks * room.f_frsize * SHARE), MOST_BYTES)
 
 
+def machine() -> str:
+    """Return the name of the directory that this host's journal lies in."""
+    return MACHINE_ID.read_text(encoding="ascii").strip()
+
+
 def archived(places: Iterable[Path] = PLACES) -> list[Archived]:
-    """Return the archived files, the oldest first."""
+    """Return the archived files of this host's own journal, the oldest first."""
     found = []
     for place in places:
-        for path in sorted(place.glob("*/*.journal*")):
+        for path in sorted((place / machine()).glob("*.journal*")):
             first = first_entry(path.name)
             if first is not None and path.is_file() and not path.is_symlink():
                 found.append(Archived(str(path), first, path.stat().st_blocks * 512))
     return sorted(found, key=lambda each: (each.first, each.path))
+
+
+def others(places: Iterable[Path] = PLACES) -> list[Finding]:
+    """Return a finding for each journal of another machine, such as the one this host was copied from."""
+    found = []
+    for place in places:
+        for folder in sorted(place.glob(32 * "[0-9a-f]")):
+            held = sum(path.stat().st_blocks * 512 for path in folder.glob("*.journal*") if path.is_file())
+            if folder.name != machine() and held:
+                found.append(
+                    Finding(
+                        id="logs.journal.foreign",
+                        subject=str(folder),
+                        status=Status.WARN,
+                        observed=held // 2**20,
+                        unit="MiB",
+                        summary=f"{folder} is the journal of another machine and takes {held // 2**20} MiB: "
+                        "journalctl removes nothing there.",
+                        fix=f"journalctl --directory={folder}, then rm -r it if nobody needs it",
+                    )
+                )
+    return found
 
 
 def due(files: Iterable[Archived], *, total_bytes: int, days: int, mib: int, now: datetime) -> list[Archived]:
@@ -118,15 +146,19 @@ def refuse_odd_limits(days: int, mib: int) -> None:
 
 
 def vacuum(days: int, mib: int, now: datetime, result: Result, *, check: bool) -> None:
-    """Let journalctl remove archived files, never the active one, and add to `result` what went."""
+    """Let journalctl remove archived files, never the active one, and add to `result` what went.
+
+    It does so in the directory of this host's own machine id alone: what lies beside it is a finding.
+    """
     refuse_odd_limits(days, mib)
     if not days and not mib:
         return
+    result.findings += others()
     before = archived()
     total = sum(
         path.stat().st_blocks * 512
         for place in PLACES
-        for path in place.glob("*/*.journal*")
+        for path in (place / machine()).glob("*.journal*")
         if path.is_file()
     )
     chosen = due(before, total_bytes=total, days=days, mib=mib, now=now)

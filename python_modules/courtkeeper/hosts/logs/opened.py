@@ -101,10 +101,13 @@ def _of(pid: int) -> Iterator[Open]:
     for number in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208
         link = f"/proc/{pid}/fd/{number}"
         try:
-            status = os.stat(link)  # noqa: PTH116
+            target = os.readlink(link)  # noqa: PTH115 - where that is denied, all of the process is
+            try:
+                status = os.stat(link)  # noqa: PTH116
+            except OSError:
+                continue  # closed meanwhile, or on a file system that answers nobody here (FUSE, a dead NFS)
             if not stat.S_ISREG(status.st_mode):
                 continue
-            target = os.readlink(link)  # noqa: PTH115
             mode = flags(Path(f"/proc/{pid}/fdinfo/{number}").read_text())
         except FileNotFoundError:
             continue  # closed meanwhile

@@ -12,8 +12,10 @@ from pathlib import PurePosixPath
 from courtkeeper.findings import ConfigurationError
 
 WILDCARDS = re.compile(r"[*?\[]")
-# What logrotate and Debian's older stanzas put behind a log's name: .1, .2.gz, -20260101, -20260101-000000.gz
-ROTATED = re.compile(r"(?:\.\d{1,4}|-\d{8}(?:-?\d{6,10})?)(?:\.(?:gz|bz2|xz|zst|Z|lz4))?\Z")
+# What logrotate and Debian's older stanzas put behind a log's name: .1, .2.gz, -20260101,
+# -20260101-000000.gz. A year is what an application puts there, and keeps.
+NUMBER = r"\.(?!(?:19|20)\d\d(?!\d))\d{1,4}"
+ROTATED = re.compile(rf"(?:{NUMBER}|-\d{{8}}(?:-?\d{{6,10}})?)(?:\.(?:gz|bz2|xz|zst|Z|lz4))?\Z")
 COMPRESSED = re.compile(r"\.(?:gz|bz2|xz|zst|Z|lz4)\Z")
 # Declared as a root, each of these would take in files that are no logs.
 TOO_WIDE = frozenset(

@@ -67,8 +67,8 @@ def rotate(
         if not check and (operations or known != after):
             install.install(operations, after, place)
         result.findings += _installed(declared, operations, check)
-        _keep(due.steps, result, check=check, progress=progress)
-        return _summed_up(result, declared, due.steps)
+        done = _keep(due.steps, result, check=check, progress=progress)
+        return _summed_up(result, declared, done)
 
 
 def keep_one(name: str, now: datetime) -> list[str]:
@@ -172,8 +172,9 @@ def _installed(
     return found
 
 
-def _keep(steps: Sequence[keep.Step], result: Result, *, check: bool, progress: Progress) -> None:
-    """Do the steps one by one; a file that cannot be dealt with stays and holds up no other."""
+def _keep(steps: Sequence[keep.Step], result: Result, *, check: bool, progress: Progress) -> list[keep.Step]:
+    """Do the steps one by one and return them; a file that cannot be dealt with holds up no other."""
+    done = []
     for number, step in enumerate(steps, 1):
         if not check:
             progress(number, len(steps), step.sentence())
@@ -190,8 +191,10 @@ def _keep(steps: Sequence[keep.Step], result: Result, *, check: bool, progress: 
                     )
                 )
                 continue
+        done.append(step)
         result.changed = True
         result.actions.append(step.sentence())
+    return done
 
 
 def _summed_up(result: Result, declared: Sequence[stanzas.Stanza], steps: Sequence[keep.Step]) -> Result:

@@ -143,12 +143,25 @@ class State:
         for name, version in wanted:
             source = self.archive(name, version)
             if source and source.parent != self.archives:
-                source = Path(shutil.copy2(source, self.archives / source.name))
+                source = self._copied(source)
             if source:
                 kept.add(source.name)
         for path in self.archives.iterdir():
             if path.name not in kept:
                 path.unlink()
+
+    def _copied(self, source: Path) -> Path:
+        """Copy an archive to those that are kept, whole or not at all. Raises CourtkeeperError."""
+        target, part = self.archives / source.name, self.archives / f".{source.name}.part"
+        try:
+            shutil.copy2(source, part)
+            return part.replace(target)
+        except OSError as error:
+            raise CourtkeeperError(
+                f"{source.name}, the way back, cannot be kept in {self.archives}: {error.strerror}."
+            ) from None
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _read(path: Path, kind: type[Journal]) -> Journal | None:

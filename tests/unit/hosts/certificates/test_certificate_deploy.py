@@ -366,6 +366,21 @@ def test_after_a_kill_the_way_back_leads_to_what_was_before_it(
     assert case.serves(after)
 
 
+@pytest.mark.parametrize("step", STEPS[:-1])
+def test_what_a_person_put_there_after_a_kill_is_kept(
+    case: Case, after: certificates.Made, step: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(step, patch, afterwards=True)
+        with pytest.raises(Killed):
+            case.run(after)
+    bought = certificates.make("www", INTERMEDIATE, names=("www.ck.test",))
+    case.file.write_bytes(bought.fullchain + bought.key)
+    case.run(after)
+    assert case.serves(after)
+    assert any(bought.key in path.read_bytes() for path in (case.directory / "replaced").iterdir())
+
+
 def test_a_snapshot_that_cannot_be_read_stops_before_anything_is_written(
     case: Case, after: certificates.Made
 ) -> None:

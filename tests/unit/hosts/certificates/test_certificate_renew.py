@@ -31,6 +31,7 @@ class Host:
 
     def __init__(self, home: Path) -> None:
         self.home, self.now = home, NOW
+        self.lapsed: set[str] = set()
         (home / "next").mkdir()
         certbot = home / "fake_certbot"
         certbot.write_text(FAKE_CERTBOT.format(home=home))
@@ -53,7 +54,8 @@ class Host:
             "certificates": [www], "directory_url": "https://ca.test/dir", "terms_agreed": True, "ari": False,
             "certbot": str(self.home / "fake_certbot"), "state_directory": str(self.home / "state"), **more,
         }  # fmt: skip
-        return renew.renew(settings_from(request), now=self.now, check=check, resolve=lambda _: True)
+        settings = settings_from(request)
+        return renew.renew(settings, now=self.now, check=check, resolve=lambda name: name not in self.lapsed)
 
     @property
     def calls(self) -> int:
@@ -105,6 +107,33 @@ def test_it_is_renewed_when_a_third_is_left(host: Host) -> None:
     host.offer(host.now)
     assert "of its lifetime is left, renewal begins at 33%" in host.run().actions[0]
     assert host.run().actions == []
+
+
+def test_a_domain_that_lapsed_keeps_only_its_own_certificate_from_being_renewed(host: Host) -> None:
+    host.run()
+    host.now, host.lapsed = NOW + 61 * DAY, {"www.ck.test"}
+    other = {"name": "other", "domains": ["other.ck.test"], "webroot": str(host.home)}
+    www = {"name": "www", "domains": ["www.ck.test"], "webroot": str(host.home)}
+    result = host.run(certificates=[www, other])
+    assert host.calls == 2
+    assert "--cert-name other" in (host.home / "calls").read_text().splitlines()[-1]
+    assert "www was not issued: its domain www.ck.test no longer resolves" in issue_finding(result)
+    # One that it never had is a mistake in what is declared.
+    host.lapsed = {"ww.ck.test"}
+    with pytest.raises(ConfigurationError, match=r"the domain ww\.ck\.test does not resolve"):
+        host.run(certificates=[www | {"domains": ["www.ck.test", "ww.ck.test"]}, other])
+    assert host.calls == 2
+
+
+@pytest.mark.parametrize("secret", ["line one of it\nline two s3cret", "two  spaces s3cret"])
+def test_a_secret_of_several_lines_is_in_no_finding(host: Host, secret: str) -> None:
+    script = host.home / "fake_certbot"
+    script.write_text(script.read_text().replace('echo "no CA, token=$TOKEN"', 'echo "$TOKEN" | tail -n 1'))
+    dns = {"challenge": "dns", "dns_hook": {"auth": ["true"], "environment": {"TOKEN": secret}}}
+    (host.home / "down").touch()
+    result = host.run(www=dns)
+    assert "***" in issue_finding(result)
+    assert "s3cret" not in str(result.to_builtins()) + (host.home / "state/state.json").read_text()
 
 
 def test_a_damaged_lineage_is_issued_anew(host: Host) -> None:

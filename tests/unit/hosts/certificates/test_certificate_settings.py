@@ -190,16 +190,21 @@ def test_a_state_directory_that_others_use_is_not_closed_to_them(
     [
         ({"terms_agreed": False}, "certificate_renewal_terms_agreed"),
         ({"certbot": "/no/such"}, "certbot is not on this host"),
-        ({}, "www.ck.test does not resolve"),
     ],
 )
 def test_what_the_ca_must_not_be_asked_for_is_refused(more: dict[str, Any], said: str) -> None:
     given = {"terms_agreed": True, "certbot": "/bin/true", **more}
     settings = settings_from(request(WWW, **given))
     with pytest.raises(ConfigurationError, match=said):
-        preflight.refuse_issue(settings, settings.certificates, check=False, resolve=lambda _: False)
+        preflight.refuse_issue(settings, settings.certificates, check=False)
+
+
+def test_a_domain_that_does_not_resolve_is_refused() -> None:
+    settings = settings_from(request(WWW, terms_agreed=True, certbot="/bin/true"))
+    with pytest.raises(ConfigurationError, match=r"www\.ck\.test does not resolve"):
+        preflight.unresolved(settings, settings.certificates[0], (), resolve=lambda _: False)
 
 
 def test_split_horizon_names_need_not_resolve() -> None:
     settings = settings_from(request(WWW, terms_agreed=True, certbot="/bin/true", check_dns=False))
-    preflight.refuse_issue(settings, settings.certificates, check=False, resolve=lambda _: False)
+    assert preflight.unresolved(settings, settings.certificates[0], (), resolve=lambda _: False) == ""
