@@ -22,7 +22,13 @@ from courtkeeper.platform.postgres import ADMIN, Postgres, place_home, reachable
 
 TEMPLATE = "nba_template"
 # Tests kill programs, not the machine: what the kernel has is safe without waiting for the disk.
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Autovacuum is on, as on any server, and comes to no table between two lines of a test.
+_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum_naptime": "86400s",
+}
 
 
 @dataclass

@@ -44,5 +44,7 @@ print("whole")
 
 
 def test_what_is_prepared_can_be_decoded_by_two_threads_at_once() -> None:
-    done = subprocess.run([sys.executable, "-c", RACE], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", RACE], capture_output=True, text=True, check=False, timeout=120
+    )
     assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr

@@ -98,7 +98,7 @@ def test_a_server_that_dies_in_the_middle_keeps_what_was_found(here: Checkout) -
     running = threading.Thread(target=lambda: ended.append(integrity(here)))
     running.start()
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
-    wait_until(lambda: watcher.execute(waiting, [READING]).fetchone()[0], timeout_s=60)
+    wait_until(lambda: watcher.execute(waiting, [READING]).fetchone()[0])
     postmaster = processes.identify(state.postgres.pid)
     assert postmaster
     assert processes.stop(postmaster, [(9, 5.0)])

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from support.feed import FEED_HEADERS, ROOT, box_from_cdn, box_from_payload, feed_server, recorded_dir
+from support.platform import wait_until
 
 CDN = "/static/json/liveData"
 GAME = "0022501951"  # 8 February 2026, the first slot
@@ -373,8 +374,7 @@ def test_a_signal_ends_it_even_while_a_request_hangs(tmp_path):
                 "",
             ]
             client.sendall("\r\n".join(lines).encode())
-            while not feed.log():
-                time.sleep(0.05)
+            wait_until(feed.log)
             begun = time.monotonic()
             os.kill(feed.pid, signal.SIGTERM)
             while _alive(feed.url):

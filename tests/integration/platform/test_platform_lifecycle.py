@@ -339,13 +339,14 @@ class TestMending:
     def test_the_wrong_secrets_say_what_mends_them(
         self, platform: Checkout, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Postgres, "start_timeout_s", 1.0)
-        monkeypatch.setattr(PostgresPart, "start_timeout_s", 1.0)
-        monkeypatch.setattr(supervisor, "_HUNG_S", 0.1)
         path = platform.var / "secrets.json"
         path.write_text(path.read_text().replace(platform.secrets.database_admin_password, "x"))
-        with pytest.raises(CourtkeeperError, match=r"secrets\.json: .* or remove it and run"):
-            platform.up()
+        with monkeypatch.context() as patch:
+            patch.setattr(Postgres, "start_timeout_s", 5.0)
+            patch.setattr(PostgresPart, "start_timeout_s", 5.0)
+            patch.setattr(supervisor, "_HUNG_S", 0.1)
+            with pytest.raises(CourtkeeperError, match=r"secrets\.json: .* or remove it and run"):
+                platform.up()
         path.unlink()
         platform.up()
         works(platform)

@@ -15,7 +15,8 @@ from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.check import choose
 from courtkeeper.postgres.integrity import integrity
 from support.findings import apply, only
-from support.postgres import Server, postgres_server
+from support.platform import wait_until
+from support.postgres import Server, postgres_server, start
 
 GROUP = [
     "autovacuum_age", "cache_hit", "connections", "forced_checkpoints", "freeze", "multixact_age", "sequence",
@@ -177,11 +178,7 @@ class TestOnAServerOfItsOwn:
         identity = server.postgres.running()
         assert identity
         assert server.postgres.stop(identity)
-        server.postgres.start()
-        for _ in range(200):
-            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(server.admin_dsn):
-                return
-        pytest.fail("the server does not come back")
+        start(server.postgres)
 
     def test_a_table_that_was_not_frozen(self, server: Server, admin: psycopg.Connection[Any]) -> None:
         admin.execute('CREATE TABLE "Old" (n int); INSERT INTO "Old" VALUES (1)')
@@ -242,11 +239,7 @@ class TestOnAServerOfItsOwn:
         finding = only(self.asked(server, "capacity.forced_checkpoints"))
         assert (finding.status, finding.subject) == (Status.WARN, "max_wal_size")
         apply(admin, finding.fix)
-        for _ in range(200):
-            if admin.execute("SHOW max_wal_size").fetchone() == ("64MB",):
-                break
-        else:
-            pytest.fail("max_wal_size was not doubled")
+        wait_until(lambda: admin.execute("SHOW max_wal_size").fetchone() == ("64MB",))
         admin.execute("SELECT pg_stat_reset_shared('checkpointer')")
         assert only(self.asked(server, "capacity.forced_checkpoints")).status is Status.OK
         apply(admin, finding.undo)

@@ -120,7 +120,7 @@ def test_a_plan_that_cannot_be_had_keeps_the_index_and_nobody_waits_long(
     assert (done.changed, finding.status) == (False, Status.SKIPPED), finding
     assert "was not dropped" in finding.summary
     assert "marks_again" in indexes(admin)
-    assert max(waits) < 2  # once for the lock, once under it; and the machine is slow
+    assert max(waits) < 4  # once for the lock, once under it, and not twelve times; and the machine is slow
 
 
 def test_one_that_may_not_be_dropped_is_no_end_of_the_others(

@@ -54,18 +54,18 @@ def test_without_snapshots_it_is_said_who_takes_them(dsn: str) -> None:
 def test_a_statement_that_got_slower_is_named_even_after_a_reset(
     dsn: str, admin: psycopg.Connection[Any]
 ) -> None:
-    work(admin, 0.002)
+    work(admin, 0.02)
     snapshot(admin)
-    work(admin, 0.002)
+    work(admin, 0.02)
     assert only(of(look(dsn, **TOLD), "regressed_statement")).status is Status.OK
     admin.execute("SELECT pg_stat_statements_reset()")
-    work(admin, 0.030)
+    work(admin, 0.3)
     result = look(dsn, **TOLD)
     finding = only(of(result, "regressed_statement"))
     assert finding.status is Status.WARN
     assert "SELECT work()" in finding.summary
     assert isinstance(finding.observed, float)
-    assert finding.observed >= 30
+    assert finding.observed >= 300
     (row,) = (
         one for one in result.details["performance"]["statements"] if one["text"].startswith("SELECT work()")
     )

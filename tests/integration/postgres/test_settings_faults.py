@@ -18,6 +18,7 @@ from courtkeeper.postgres.settings import IntegritySettings
 from support.clusters import Cluster, cluster
 from support.damage import flip
 from support.findings import is_bad, is_ok, only, within
+from support.platform import wait_until
 from support.postgres import start
 
 pytestmark = pytest.mark.slow
@@ -251,8 +252,7 @@ def test_a_setting_that_drifted_is_set_back(sound: Cluster) -> None:
     )
     assert libraries.endswith("-- then restart the server")
     sound.apply(found["work_mem"].fix)
-    while "work_mem" in ask():  # a reload takes a moment; the test's own time limit bounds it
-        pass
+    wait_until(lambda: "work_mem" not in ask())  # a reload takes a moment
     sound.apply(found["work_mem"].undo)
 
 

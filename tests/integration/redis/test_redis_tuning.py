@@ -223,7 +223,7 @@ def test_a_server_that_is_lost_meanwhile_keeps_its_way_back(running: Server, sta
         if step == "set":
             running.pause()
 
-    settings = msgspec.structs.replace(running.settings(), timeout_s=0.5)
+    settings = msgspec.structs.replace(running.settings(), timeout_s=2)
     with pytest.raises(CourtkeeperError, match="the next run sets them first"):
         tune(settings, told(state, parameters={"hz": 50}), tools=Tools(trace=trace))
     assert left_behind(state)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,8 @@ def serving(root: Path, *arguments: str) -> Iterator[str]:
     """Serve; yield the dashboard's address; at the end SIGTERM, and a good end."""
     argv, how = command(root, "serve", "-i", "x", "--every", "0.1", "--json", "--port", "0", *arguments)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **how) as server:
+        bound = threading.Timer(2 * LONG, server.kill)  # what is read below waits for it, however long
+        bound.start()
         try:
             assert server.stdout is not None
             for line in server.stdout:
@@ -50,6 +53,7 @@ def serving(root: Path, *arguments: str) -> Iterator[str]:
             assert server.wait(LONG) == 0, rest
             assert "Traceback" not in rest
         finally:
+            bound.cancel()
             server.kill()
 
 

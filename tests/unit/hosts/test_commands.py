@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from courtkeeper.hosts import commands
+from support.platform import wait_until
 
 
 def test_output_and_exit_code() -> None:
@@ -38,13 +39,16 @@ def test_a_failure_is_one_sentence(command: list[str], sentence: str) -> None:
 
 def test_at_the_end_of_its_time_a_tool_and_its_children_are_ended(tmp_path: Path) -> None:
     script = "sleep 300 & echo $! >$1; wait"
-    with pytest.raises(commands.CommandError, match=r"did not end within 0\.5 s"):
-        commands.run(["sh", "-c", script, "sh", tmp_path / "child"], timeout_s=0.5)
+    with pytest.raises(commands.CommandError, match="did not end within 2 s"):
+        commands.run(["sh", "-c", script, "sh", tmp_path / "child"], timeout_s=2)
     child = int((tmp_path / "child").read_text())
-    deadline = time.monotonic() + 120
-    while Path(f"/proc/{child}/cmdline").exists() and b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes():
-        assert time.monotonic() < deadline, "the child still runs"
-        os.sched_yield()
+
+    def runs() -> bool:
+        with suppress(OSError):  # it is gone, perhaps in this moment
+            return b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes()
+        return False
+
+    wait_until(lambda: not runs())
 
 
 def test_a_daemon_that_holds_the_pipes_does_not_hold_us() -> None:

@@ -154,6 +154,17 @@ def test_a_root_that_is_not_there_is_not_called_well(tmp_path: Path) -> None:
     assert look._logs([str(tmp_path / "typo")]) == ([], [f"{tmp_path}/typo"])
 
 
+def test_a_directory_that_a_link_leads_to_is_not_called_well_unless_it_is_declared(tmp_path: Path) -> None:
+    root, data = tmp_path / "log", tmp_path / "data"
+    root.mkdir()
+    data.mkdir()
+    (data / "app.log").write_text("x")
+    (root / "app").symlink_to(data)
+    assert look._logs([str(root)]) == ([], [f"{root}/app -> {data}"])
+    logs, unseen = look._logs([str(root), str(data)])
+    assert ([log.path for log in logs], unseen) == ([f"{data}/app.log"], [])
+
+
 def test_an_odd_name_reaches_no_terminal(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\x1b[2J\xff.log")).touch()
     found = Block("/etc/logrotate.d/a", 1, [f"{tmp_path}/*.log"], {}, {})

@@ -118,7 +118,8 @@ def _matched(block: config.Block) -> list[str]:
 def _logs(roots: Sequence[str]) -> tuple[list[Log], list[str]]:
     """All regular files below the roots, and the directories that could not be looked into.
 
-    The journal keeps itself and is left out; links are not followed.
+    The journal keeps itself and is left out. Links are not followed: one to a directory that no root holds is
+    among those that were not looked into.
     """
     logs: list[Log] = []
     unseen: list[str] = []
@@ -132,6 +133,7 @@ def _logs(roots: Sequence[str]) -> tuple[list[Log], list[str]]:
             if folder == "/var/log/journal":
                 folders.clear()
                 continue
+            unseen += _led_away(folder, folders, roots)
             for name in names:
                 path = f"{folder}/{name}"
                 try:
@@ -141,6 +143,17 @@ def _logs(roots: Sequence[str]) -> tuple[list[Log], list[str]]:
                 if stat.S_ISREG(found.st_mode):
                     logs.append(Log(paths.shown(path), found.st_size, found.st_blocks * 512))
     return logs, unseen
+
+
+def _led_away(folder: str, names: Sequence[str], roots: Sequence[str]) -> list[str]:
+    """Return the links among directories that lead to where no root is, with their targets."""
+    links = [f"{folder}/{name}" for name in names if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114
+    return [
+        paths.shown(f"{link} -> {real}")
+        for link in links
+        for real in [os.path.realpath(link)]
+        if not any(paths.below(real, root) for root in roots)
+    ]
 
 
 def _folders(configuration: config.Configuration) -> list[Folder]:
