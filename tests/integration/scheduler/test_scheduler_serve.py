@@ -252,6 +252,25 @@ def test_no_secret_is_in_the_store_however_it_is_packed(root: Path, store: Store
         assert form not in kept
 
 
+def test_a_job_is_held_and_released_without_the_dashboard(root: Path, store: Store) -> None:
+    asked = ["hold", "good", "-i", "x", "--reason", "an incident", "--json"]
+    (held,) = answer(courtkeeper(root, *asked))["holds"]
+    (row,) = store.people.holds(system="x")
+    assert (row.id, row.job, row.reason, row.until) == (held["id"], "good", "an incident", None)
+    shown = courtkeeper(root, "hold", "-i", "x", "--list")
+    assert shown.stdout.startswith("Held: good of x until it is released, by ")
+    released = courtkeeper(root, "release", str(row.id))
+    assert (released.returncode, released.stdout) == (0, "Released: good of x.\n")
+    (every,) = answer(courtkeeper(root, "hold", "-i", "x", "--hours", "1", "--json"))["holds"]
+    assert (every["job"], every["until"] > every["at"]) == ("", True)
+    assert answer(courtkeeper(root, "release", str(every["id"]), "--json"))["released"]["id"] == every["id"]
+    assert store.people.holds() == []
+    assert courtkeeper(root, "hold", "-i", "x", "--list").stdout == "Nothing is held on x.\n"
+    for arguments in (["release", str(row.id)], ["release", "999"], ["hold", "nothing", "-i", "x"]):
+        refused = courtkeeper(root, *arguments)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), arguments
+
+
 def test_findings_approve_and_cancel_answer_in_json(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,11 @@ from courtkeeper.cli import _VERBS, serve
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "serve", "history", "report", "findings", "approve", "cancel", "undo", "doctor"]
+    "verb",
+    [
+        *("run", "serve", "history", "report", "findings", "approve"),
+        *("hold", "release", "cancel", "undo", "doctor"),
+    ],
 )
 def test_a_verb_answers_in_json(verb: str) -> None:
     command = import_module(_VERBS[verb].module).command
