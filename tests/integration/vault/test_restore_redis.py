@@ -153,6 +153,39 @@ def test_a_replica_of_a_restore_at_work_is_left_alone(one: Vault, server: Server
     assert "cannot be reached" in unknown.summary
 
 
+def test_where_its_connection_is_lost_while_it_copies_it_is_a_master_again(
+    one: Vault, server: Server
+) -> None:
+    def lose(step: str) -> None:
+        if step == "copying":
+            client(server).client_kill_filter(_type="normal", skipme=True)
+
+    with pytest.raises(CourtkeeperError, match=r"closed the connection|cannot be reached") as failed:
+        restore(one.settings, request_from({"source": "cache", "replace": ["cache"]}), trace=lose)
+
+    assert "may still be" not in str(failed.value)
+    keys = client(server)
+    assert keys.info("replication")["role"] == "master"
+    assert keys.config_get("masterauth") == {"masterauth": ""}
+    assert keys.set("again", "1")
+    assert failed.value.partial is not None
+    (former,) = [each for each in failed.value.partial.findings if each.id == "restore.former"]
+    assert Path(asides.noted(one.settings)[0].path).name in former.summary
+    assert not list(replica.findings(one.settings))
+
+
+def test_where_it_cannot_be_made_a_master_again_that_is_said(one: Vault, server: Server) -> None:
+    def stop(step: str) -> None:
+        if step == "copying":
+            server.stop()
+
+    with pytest.raises(CourtkeeperError, match=r"; cache may still be the replica .*run a backup"):
+        restore(one.settings, request_from({"source": "cache", "replace": ["cache"]}), trace=stop)
+
+    (left,) = replica.findings(one.settings)
+    assert left.status is Status.UNKNOWN
+
+
 def standing_in(directory: Path) -> list[str]:
     """The processes that work in a directory below, gone or not."""
     found = []

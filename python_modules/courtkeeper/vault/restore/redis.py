@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 from pyrage import x25519
 
-from courtkeeper.findings import ConfigurationError, Status
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Status
 from courtkeeper.vault.destinations.base import Destination
 from courtkeeper.vault.drill import scratch
 from courtkeeper.vault.manifest import Part
@@ -173,6 +173,15 @@ def _swapped(work: Work, source: RedisSource, found: Loaded) -> None:
     asides.note(work.settings, former)
     _saved(source, Path(former.path))
     asides.note(work.settings, msgspec.structs.replace(former, state="former"))
+    work.did(f"kept what {source.name} held as {former.path}")
+    work.found(
+        "former",
+        source.name,
+        Status.OK,
+        f"What it held before is kept as {former.path}.",
+        fix=f"courtkeeper vault former {source.name} --remove {former.path}, when not needed",
+    )
+    work.result.details["former"] = {source.name: former.path}
     work.trace("saved")
     with Wire(source) as wire, _as_replica(work, source, wire, found):
         work.trace("copying")
@@ -189,14 +198,6 @@ def _swapped(work: Work, source: RedisSource, found: Loaded) -> None:
         now = sum(valkey.keys_of(valkey.facts(wire)).values())
     work.trace("swapped")
     work.did(f"swapped in {source.name} as of {work.backup.taken_at:%Y-%m-%d %H:%M:%S} UTC: {now} keys")
-    work.found(
-        "former",
-        source.name,
-        Status.OK,
-        f"What it held before is kept as {former.path}.",
-        fix=f"courtkeeper vault former {source.name} --remove {former.path}, when not needed",
-    )
-    work.result.details["former"] = {source.name: former.path}
 
 
 @contextmanager
@@ -209,11 +210,25 @@ def _as_replica(work: Work, source: RedisSource, wire: Wire, found: Loaded) -> I
         wire.ask("CONFIG", "SET", "masterauth", found.settings.password)
         wire.ask("REPLICAOF", "127.0.0.1", str(found.settings.port))
         yield
-    finally:
-        wire.ask("REPLICAOF", "NO", "ONE")
-        for name, value in before.items():
-            wire.ask("CONFIG", "SET", name, value)
-        replica.unmark(work.settings, source)
+    except BaseException as error:
+        _released(work, source, before, f"{error}; ")
+        raise
+    _released(work, source, before)
+
+
+def _released(work: Work, source: RedisSource, before: Mapping[str, str], why: str = "") -> None:
+    """Make it a master again, by a connection of its own: the one before may be what failed (`why`)."""
+    try:
+        with Wire(source) as wire:
+            wire.ask("REPLICAOF", "NO", "ONE")
+            for name, value in before.items():
+                wire.ask("CONFIG", "SET", name, value)
+    except CourtkeeperError as error:
+        raise RestoreError(
+            f"{why}{source.name} may still be the replica of a scratch server, which nobody can write to "
+            f"({error}): run a backup or a restore of this vault, either makes it a master again"
+        ) from error
+    replica.unmark(work.settings, source)
 
 
 def _saved(source: RedisSource, path: Path) -> None:
