@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pwd
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -272,3 +274,38 @@ def test_a_note_names_no_place_but_those_beside_the_data_directory(stamp: str) -
         return
     assert found.recovering.parent == found.former.parent == Path("/srv/15")
     assert found.former.name == f"main.former-{stamp}"
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_server_that_is_not_taken_back_keeps_its_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, lost: bool
+) -> None:
+    """The service stops once and nothing more; `lost`: what was recovered is gone, too."""
+    programs, data = tmp_path / "programs", tmp_path / "data"
+    for path in (programs, data, tmp_path / "state"):
+        path.mkdir()
+    (programs / "systemctl").write_text(
+        f"#!/bin/sh\n[ $1 = stop ] && mkdir {tmp_path}/stopped 2>&- && exit 0\necho cannot $1 >&2; exit 1\n"
+    )
+    (programs / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    (data / "former").touch()
+    owner = pwd.getpwuid(os.geteuid()).pw_name
+    stanza = stanza_from({"name": "main", "owner": owner, "state_directory": str(tmp_path / "state")})
+    step = Step(
+        data=str(data), stamp="20260212T060000Z", service="pg", text="it", request={}, inode=1, had=True
+    )
+    if not lost:
+        step.beside.mkdir()
+        step = msgspec.structs.replace(step, inode=step.beside.stat().st_ino)
+    swap.note(stanza, step)
+
+    with pytest.raises(swap.NotTakenBackError) as failed:
+        swap.swapped(stanza, step)
+
+    kept = data if lost else step.former
+    assert (kept / "former").exists()
+    said = str(failed.value)
+    assert f"which is in {kept}, is not in use again (systemctl {'start' if lost else 'stop'} pg" in said
+    assert ("No such file" if lost else "cannot start") in said
+    assert swap.noted(stanza, str(data), "pg") == step

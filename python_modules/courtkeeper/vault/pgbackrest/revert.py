@@ -236,7 +236,7 @@ class _Reverting:
         states.save(stanza, known)
 
     def swapped(self) -> None:
-        """Swap it in. Raises RestoreError; then the server in use is as it was."""
+        """Swap it in. Raises RestoreError as `swap.swapped` does."""
         swap.swapped(self._stanza, self._step)
         self.result.actions.append(f"swapped it in for {self._data}")
         if self._step.had:

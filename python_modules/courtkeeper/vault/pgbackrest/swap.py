@@ -11,6 +11,8 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,10 @@ from courtkeeper.vault.restore.files import exchange
 _SERVICE_S = 600.0
 _NOTE = "restore.json"
 STAMP = r"\d{8}T\d{6}Z"
+
+
+class NotTakenBackError(RestoreError):
+    """What was in use is not in use again: the note stays, and the next restore goes on by it."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,10 +124,19 @@ def forget(stanza: Stanza) -> None:
 def swapped(stanza: Stanza, step: Step) -> None:
     """Swap in what lies beside; where the service does not come up by it, take that back.
 
-    Raises RestoreError; then what was in use is in use again.
+    Raises RestoreError; then what was in use is in use again, or it is a NotTakenBackError.
     """
-    try:
+    with _forgetting(stanza):
         _swapped(stanza, step)
+
+
+@contextmanager
+def _forgetting(stanza: Stanza) -> Iterator[None]:
+    """Forget the note at the end, except where what was in use is not in use again."""
+    try:
+        yield
+    except NotTakenBackError:
+        raise
     except CourtkeeperError:
         forget(stanza)
         raise
@@ -136,11 +151,15 @@ def _swapped(stanza: Stanza, step: Step) -> None:
         else:
             step.beside.rename(step.data)
     except (OSError, CourtkeeperError) as error:
-        if step.had:
-            _systemctl("start", step)
+        text = str(error)
         if isinstance(error, OSError):
-            raise RestoreError(f"{step.beside} cannot become {step.data}: {error.strerror}") from error
-        raise
+            text = f"{step.beside} cannot become {step.data}: {error.strerror}"
+        if step.had:
+            try:
+                _systemctl("start", step)
+            except RestoreError as second:
+                raise _not_taken_back(step, text, second) from error
+        raise RestoreError(text) from error
     _in_use(stanza, step)
 
 
@@ -152,12 +171,8 @@ def settled(stanza: Stanza, step: Step) -> tuple[list[str], bool]:
     """
     ran = bool(step.inode) and _runs(stanza)
     if step.is_in_use:
-        try:
+        with _forgetting(stanza):
             _in_use(stanza, step)
-        except CourtkeeperError:
-            forget(stanza)
-            raise
-        forget(stanza)
         return [f"finished the restore of {step.text} that was killed"], not (ran and step.had)
     scratch.end(step.recovering.name)
     done = []
@@ -199,14 +214,26 @@ def _in_use(stanza: Stanza, step: Step) -> None:
     except CourtkeeperError as error:
         where, again = step.data, ""
         if step.had:
-            _systemctl("stop", step)
-            exchange(str(step.former), step.data)
-            step.former.rename(step.beside)
-            _systemctl("start", step)
+            try:
+                _systemctl("stop", step)
+                exchange(str(step.former), step.data)
+                step.former.rename(step.beside)
+                _systemctl("start", step)
+            except (OSError, CourtkeeperError) as second:
+                text = f"the server does not come up with what was restored: {error}"
+                raise _not_taken_back(step, text, second) from error
             where, again = str(step.beside), "; it has its former state again"
         raise RestoreError(
             f"the server does not come up with what was restored, which is in {where}{again}: {error}"
         ) from error
+
+
+def _not_taken_back(step: Step, why: str, second: Exception) -> NotTakenBackError:
+    where = step.former if step.is_in_use else step.data
+    return NotTakenBackError(
+        f"{why}; and its former state, which is in {where}, is not in use again ({second}): mend that and "
+        "run the restore again, which goes on from here"
+    )
 
 
 def _answers(stanza: Stanza) -> None:
