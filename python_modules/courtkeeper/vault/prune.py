@@ -267,9 +267,9 @@ def _carry_out(
                 if not _guarded(destination, place):
                     trouble.append(_unguarded(vault, place))
                     break
-                if _remove(destination, removal.prefix, trace):
-                    removed.append(removal)
-        removed += [each for each in leftovers if _remove(destination, each.prefix, trace)]
+                _remove(destination, removal, removed, trace)
+        for leftover in leftovers:
+            _remove(destination, leftover, removed, trace)
         swept = destination.sweep(f"{vault}/", policy.leftovers_hours * 3600)
     except DestinationError as error:
         trouble.append(
@@ -279,6 +279,7 @@ def _carry_out(
                 status=Status.CRIT,
                 summary=f"Pruning stopped after {len(removed)} removals: {error}",
                 fix="mend the destination; the next run goes on where this one stopped",
+                applied=_applied(removed),
             )
         )
         return removed, [], trouble
@@ -290,15 +291,28 @@ def _guarded(destination: Destination, place: Place) -> bool:
     return bool(place.guard) and destination.stat(place.guard + manifests.NAME) is not None
 
 
-def _remove(destination: Destination, prefix: str, trace: Trace) -> bool:
-    """Remove all objects of a backup, its manifest first; leave one that was held meanwhile."""
-    keys = [stored.key for stored in destination.listing(prefix)]
-    if prefix + catalog.HOLD in keys:
-        return False
-    for key in sorted(keys, key=lambda key: (key != prefix + manifests.NAME, key)):
-        trace(f"{destination.name}: {key}")
-        destination.delete(key)
-    return True
+def _remove(destination: Destination, removal: Removal, removed: list[Removal], trace: Trace) -> None:
+    """Remove all objects of a backup, its manifest first, and note it; leave one that was held meanwhile.
+
+    One that loses some objects and not all is noted, too: it is no backup any more.
+    """
+    prefix = removal.prefix
+    sizes = {stored.key: stored.size for stored in destination.listing(prefix)}
+    if prefix + catalog.HOLD in sizes:
+        return
+    gone: list[str] = []
+    try:
+        for key in sorted(sizes, key=lambda key: (key != prefix + manifests.NAME, key)):
+            trace(f"{destination.name}: {key}")
+            destination.delete(key)
+            gone.append(key)
+    except DestinationError:
+        if gone:
+            size = sum(sizes[key] for key in gone)
+            why = f"{removal.why}, not to its end"
+            removed.append(msgspec.structs.replace(removal, size=size, why=why))
+        raise
+    removed.append(removal)
 
 
 def _remarks(vault: str, place: Place) -> Iterable[Finding]:
@@ -328,8 +342,12 @@ def _summary(
         observed=len(removed),
         unit="backups",
         summary=f"{kept} backups stay, {gone}.",
-        applied="" if check or not removed else "; ".join(each.sentence() for each in removed),
+        applied="" if check else _applied(removed),
     )
+
+
+def _applied(removed: Sequence[Removal]) -> str:
+    return "; ".join(each.sentence() for each in removed)
 
 
 def _sentence(removed: Sequence[Removal], reached: int, declared: int, *, check: bool) -> str:

@@ -110,6 +110,13 @@ def test_a_store_that_refuses_a_removal_leaves_no_half_backup_that_looks_good(tw
     assert [each.subject for each in trouble] == ["nba on local"]
     assert ages(two, "offsite") == [0, 1]
     assert ages(two, "local")[:2] == [0, 1]
+    gone = at // 2  # a backup has two objects, its manifest first
+    assert len(ages(two, "local")) == 5 - gone
+    told = [action for action in done.actions if "from local" in action]
+    assert len(told) == gone
+    assert done.metrics["backups_removed"] == gone + 3
+    assert [action for action in told if "not to its end" in action] == (told[-1:] if at % 2 == 0 else [])
+    assert trouble[0].applied == "; ".join(told)
     assert all(problem.kind == "incomplete" for problem in two.catalog().problems)
     run(two, policy=msgspec.structs.replace(TWO, leftovers_hours=1))
     assert ages(two, "local") == [0, 1]
