@@ -199,9 +199,9 @@ class _Run:
             found = reading.whole(destination, manifest, self._identities)
             looked.size += found.size
             if not found.damaged:
-                looked.actions.append(f"take the mark of damage from {problem.prefix} on {destination.name}")
                 if not self._check:
                     destination.delete(problem.prefix + catalog.DAMAGED)
+                looked.actions.append(f"take the mark of damage from {problem.prefix} on {destination.name}")
 
     def _whole(self, destination: Destination, backup: Backup, looked: Looked) -> None:
         found = reading.whole(
@@ -257,11 +257,10 @@ class _Run:
         return f"{there}; look at the disk or the store of {name}"
 
     def _mark(self, destination: Destination, backup: Backup, why: str, looked: Looked) -> None:
+        if not self._check:
+            note = msgspec.json.encode({"found_at": self._now.isoformat(), "why": why})
+            destination.put(backup.prefix + catalog.DAMAGED, note)
         looked.actions.append(f"mark {backup.prefix.rstrip('/')} on {destination.name} as damaged")
-        if self._check:
-            return
-        note = msgspec.json.encode({"found_at": self._now.isoformat(), "why": why})
-        destination.put(backup.prefix + catalog.DAMAGED, note)
 
 
 def _how(found: Reading, backup: Backup) -> str:

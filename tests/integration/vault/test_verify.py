@@ -16,6 +16,8 @@ from courtkeeper.findings import ConfigurationError, Finding, Result, Status
 from courtkeeper.platform.postgres import wheel_bin_dir
 from courtkeeper.vault import catalog, keys
 from courtkeeper.vault import manifest as manifests
+from courtkeeper.vault.destinations.base import DestinationError
+from courtkeeper.vault.destinations.directory import DirectoryDestination
 from courtkeeper.vault.policy import VaultPolicy, VerifyPolicy, policy_from
 from courtkeeper.vault.verify import verify
 from support.backups import DAY, NOW, flip, hollow, sealed
@@ -111,6 +113,31 @@ def test_one_flipped_bit_is_found_and_nobody_counts_on_that_copy_any_more(two: V
     flip(place, newest.prefix + "globals.sql.zst.age")
     assert run(two, backup_id=newest.id).changed
     assert set(two.catalog().backups[0].where) == {"local", "offsite"}
+
+
+def test_where_a_destination_takes_no_mark_none_is_said_to_be_made(
+    two: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = two.catalog().backups[0]
+    local = two.destinations[0]
+
+    def refused(place: DirectoryDestination, key: str, *_: bytes) -> None:
+        raise DestinationError(f"destination {place.name}: Read-only file system", "denied")
+
+    def untouched(backup_id: str = "") -> None:
+        result = run(two, backup_id=backup_id)
+        assert (result.changed, result.actions) == (False, [])
+        (finding,) = of(result, "vault.destination", Status.CRIT)
+        assert "Read-only" in finding.summary
+
+    flip(local, newest.prefix + "globals.sql.zst.age")
+    with monkeypatch.context() as patch:
+        patch.setattr(DirectoryDestination, "put", refused)
+        untouched()
+    assert run(two).changed
+    flip(local, newest.prefix + "globals.sql.zst.age")
+    monkeypatch.setattr(DirectoryDestination, "delete", refused)
+    untouched(newest.id)
 
 
 def test_a_tampered_manifest_is_critical_and_its_good_copy_is_still_seen(two: Vault) -> None:
