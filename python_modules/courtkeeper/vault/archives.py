@@ -10,7 +10,6 @@ import contextlib
 import os
 import subprocess
 import tarfile
-import tempfile
 import threading
 from typing import IO, Protocol
 
@@ -59,7 +58,8 @@ class _Dump:
 
     def __init__(self, part: Part, bin_directory: str) -> None:
         self._part = part
-        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives until finish
+        self._said = b""
+        self._thread = threading.Thread(target=self._listen, name="vault listing", daemon=True)
         self._process: subprocess.Popen[bytes] | None = None
         self._unknown = ""
         program = os.path.join(bin_directory, "pg_restore") if bin_directory else "pg_restore"  # noqa: PTH118
@@ -68,12 +68,20 @@ class _Dump:
             self._process = subprocess.Popen(
                 [program, "--list"],
                 stdin=subprocess.PIPE,
-                stdout=self._output,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env=environment,
             )
         except OSError as error:
             self._unknown = f"{program} cannot be started ({error.strerror})"
+        else:
+            self._thread.start()
+
+    def _listen(self) -> None:
+        """Take what it says, into memory: a disk that is full would look like a bad archive."""
+        if self._process and self._process.stdout:
+            with self._process.stdout as stream:
+                self._said = stream.read()
 
     def write(self, chunk: bytes) -> None:
         if self._process and self._process.stdin:
@@ -89,18 +97,22 @@ class _Dump:
             self._process.stdin = None
 
     def finish(self) -> Listing:
-        with self._output:
-            if not self._process:
-                return Listing(unknown=self._unknown)
-            self._close()
-            try:
-                code = self._process.wait(_LIST_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-                return Listing(unknown="pg_restore --list took too long")
-            self._output.seek(0)
-            text = self._output.read().decode(errors="replace")
+        if not self._process:
+            return Listing(unknown=self._unknown)
+        self._close()
+        try:
+            code = self._process.wait(_LIST_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return Listing(unknown="pg_restore --list took too long")
+        finally:
+            self._thread.join()
+        text = self._said.decode(errors="replace")
+        if code < 0:
+            return Listing(unknown=f"pg_restore --list was killed by signal {-code}")
+        if code and not text.strip():
+            return Listing(unknown=f"pg_restore --list ended with {code} and said nothing")
         if code:
             last = " ".join(text.split())[-200:]
             if "unsupported version" in text:

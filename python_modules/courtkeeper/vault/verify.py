@@ -298,7 +298,8 @@ def _of_archive(subject: str, found: Reading, tried: bool) -> list[Finding]:
             )
         ]
     if found.unlisted:
-        return [finding(Status.SKIPPED, f"It was not listed: {'; '.join(found.unlisted)}.", "install it")]
+        text = f"It was not listed: {'; '.join(found.unlisted)}."
+        return [finding(Status.SKIPPED, text, "mend what it names, and look again")]
     if found.whole and not tried:
         return [
             finding(

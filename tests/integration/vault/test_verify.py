@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -304,6 +305,38 @@ def test_where_pg_restore_is_not_installed_the_hashes_are_compared_and_the_listi
     result = archive(made, b"PGDMP", "pg_dump", "nba.dump.zst.age")
     assert of(result, "vault.archive")[0].status is Status.SKIPPED
     assert "all hashes" in of(result, "vault.read")[0].summary
+
+
+@pytest.mark.parametrize(
+    ("script", "word"), [("kill -9 $$", "killed by signal 9"), ("exit 3", "ended with 3 and said nothing")]
+)
+def test_a_listing_that_was_broken_off_says_nothing_of_the_archive(
+    tmp_path: Path, script: str, word: str
+) -> None:
+    program = tmp_path / "pg_restore"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    made = vault(tmp_path, [{**SOURCE, "bin_directory": str(tmp_path)}])
+    result = archive(made, b"PGDMP", "pg_dump", "nba.dump.zst.age")
+    (finding,) = of(result, "vault.archive")
+    assert finding.status is Status.SKIPPED
+    assert word in finding.summary
+    assert "all hashes" in of(result, "vault.read")[0].summary
+
+
+def test_a_dump_is_listed_without_room_for_temporary_files(
+    tmp_path: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = vault(tmp_path, [SOURCE])
+    dump = subprocess.run(
+        [wheel_bin_dir() / "pg_dump", "-Fc", "-Z0", "--dbname", postgres.admin_dsn],
+        capture_output=True,
+        check=True,
+    ).stdout
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/full")
+    result = archive(made, dump, "pg_dump", "nba.dump.zst.age", database="nba")
+    assert bad(result) == {}
+    assert "entries listed" in of(result, "vault.read")[0].summary
 
 
 def tar(files: int) -> bytes:
