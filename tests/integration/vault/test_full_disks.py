@@ -104,3 +104,25 @@ def test_a_drill_that_does_not_fit(tmp_path: Path, postgres: Server, database_ds
         assert (finding.id, finding.status) == ("drill.restore", Status.CRIT)
         assert one.catalog().backups[0].proven_at is None
         assert left("nba", disk) == []
+
+
+@pytest.mark.parametrize("size", ["4k", "1m,nr_inodes=3"])
+def test_a_drill_without_room_for_anything(
+    tmp_path: Path, postgres: Server, database_dsn: str, size: str
+) -> None:
+    """What fills the disk leaves room for a directory, and there for no lock or no password."""
+    dsn = postgres.admin_dsn_for(database_dsn)
+    with tempfile.TemporaryDirectory() as directory, small_disk(Path(directory, "d"), size) as disk:
+        Path(directory).chmod(0o755)
+        disk.chmod(0o1777)
+        (disk / "filler").write_bytes(b"x" * 4096)
+        (tmp_path / "app").write_bytes(b"x")
+        one = vault(
+            tmp_path, [postgres_source(dsn, postgres.postgres.bin_dir), files_source(tmp_path / "app")]
+        )
+        backup(one.settings)
+        result = drill(one.settings, drill_policy(disk))
+        assert [each.id for each in result.findings] == ["drill.restore"] * 2
+        assert all("No space left" in each.summary for each in result.findings)
+        assert {each.status for each in result.findings} == {Status.CRIT}
+        assert left("nba", disk) == []

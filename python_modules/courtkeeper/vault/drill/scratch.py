@@ -38,18 +38,25 @@ class ScratchError(CourtkeeperError):
 def directory(parent: str, vault: str, owner: tuple[int, int] | None = None) -> Iterator[Path]:
     """Make a scratch directory (0700) that whoever Postgres runs as owns, and destroy it whatever happens.
 
-    `owner` (uid, gid): as root another one than `account` says.
+    `owner` (uid, gid): as root another one than `account` says. Raises ScratchError, also where the operating
+    system refuses something to whoever works in it: a disk that is full.
     """
     path = _made(Path(parent or tempfile.gettempdir()), vault, owner or account())
-    lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    lock = -1
     try:
+        lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield path
+    except OSError as error:
+        raise ScratchError(
+            f"the work in {path} failed ({error.strerror or error}): make room in {path.parent}, or mend it"
+        ) from error
     finally:
         try:
             _destroy(path)
         finally:
-            os.close(lock)
+            if lock >= 0:
+                os.close(lock)
 
 
 def remove_leftovers(parent: str, vault: str, owner: tuple[int, int] | None = None) -> list[Path]:
