@@ -17,9 +17,11 @@ import msgspec
 import psycopg
 import pytest
 
-from courtkeeper.findings import CourtkeeperError, Status
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Status
 from courtkeeper.vault import keys
 from courtkeeper.vault.backup import BusyError, backup
+from courtkeeper.vault.pgbackrest import state as states
+from courtkeeper.vault.pgbackrest.settings import stanza_from
 from courtkeeper.vault.settings import vault_from
 from courtkeeper.vault.sources import programs
 from courtkeeper.vault.unseal import DamagedError, WrongKeyError, unseal
@@ -103,6 +105,16 @@ def test_two_at_once(one: Vault) -> None:
     assert len(one.catalog().backups) == 1
     backup(one.settings)
     assert len(one.catalog().backups) == 2
+
+
+def test_a_lock_that_cannot_be_opened_is_named(one: Vault) -> None:
+    """As where the first backup was another user's, which root in a test would not notice."""
+    Path(one.settings.state_directory, "nba.lock").mkdir()
+    with pytest.raises(ConfigurationError, match=r"nba\.lock cannot be opened .*mend state_directory"):
+        backup(one.settings)
+    stanza = stanza_from({"name": "nba", "state_directory": one.told["state_directory"]})
+    with pytest.raises(ConfigurationError, match=r"nba\.lock cannot be opened"), states.alone(stanza):
+        pass
 
 
 def test_two_at_once_from_two_hosts(one: Vault) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from courtkeeper.findings import ConfigurationError
-from courtkeeper.vault.lock import BusyError
+from courtkeeper.vault.lock import BusyError, unopened
 from courtkeeper.vault.pgbackrest.owner import entry
 from courtkeeper.vault.pgbackrest.settings import Stanza
 
@@ -92,13 +92,20 @@ def write(stanza: Stanza, ending: str, content: bytes) -> None:
 
 @contextlib.contextmanager
 def alone(stanza: Stanza, work: str = "") -> Iterator[None]:
-    """Hold the stanza's lock, which ends with us however we end. Raises BusyError if somebody has it."""
+    """Hold the stanza's lock, which ends with us however we end.
+
+    Raises BusyError if somebody has it, ConfigurationError where its file cannot be opened.
+    """
     path = path_of(stanza, f"{work}.lock" if work else "lock")
     if path is None:
         yield
         return
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o640), "r+") as stream:
+    try:
+        descriptor = os.open(path, flags, 0o640)
+    except OSError as error:
+        raise unopened(path, error) from error
+    with os.fdopen(descriptor, "r+") as stream:
         _hand_over(stream.fileno(), stanza)
         try:
             fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

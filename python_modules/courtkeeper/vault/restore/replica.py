@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from courtkeeper.findings import CourtkeeperError, Finding, Status
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Status
 from courtkeeper.vault.lock import BusyError, alone
 from courtkeeper.vault.restore import valkey
 from courtkeeper.vault.settings import RedisSource, VaultSettings
@@ -45,7 +45,7 @@ def release(settings: VaultSettings) -> tuple[list[str], list[Finding]]:
     Never raises: a cache that does not answer is named by whatever is done with it, and its marker stays.
     Nothing is done while a restore is at work.
     """
-    with contextlib.suppress(BusyError, OSError), _idle(settings):
+    with contextlib.suppress(BusyError, ConfigurationError, OSError), _idle(settings):
         return release_held(settings)
     return [], []
 
@@ -73,7 +73,7 @@ def release_held(settings: VaultSettings) -> tuple[list[str], list[Finding]]:
 
 def findings(settings: VaultSettings) -> Iterator[Finding]:
     """Name the caches that a killed restore left as replicas. A restore at work is none."""
-    with contextlib.suppress(BusyError, OSError), _idle(settings):
+    with contextlib.suppress(BusyError, ConfigurationError, OSError), _idle(settings):
         for source, left in _left(settings):
             try:
                 with Wire(source) as wire:
