@@ -11,16 +11,20 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 
 from courtkeeper.findings import CourtkeeperError, Status
+from courtkeeper.platform.valkey import server_program
 from courtkeeper.vault.backup import backup
 from courtkeeper.vault.drill.run import drill
 from courtkeeper.vault.restore import asides
+from courtkeeper.vault.restore.feed import RestoreError
 from courtkeeper.vault.restore.request import request_from
 from courtkeeper.vault.restore.run import restore
 from support.clusters import cluster
 from support.drills import drill_policy, left
 from support.postgres import Server
+from support.valkey import valkey_server
 from support.vault import files_source, postgres_source, vault
 
 pytestmark = [
@@ -71,6 +75,24 @@ def test_a_database_that_does_not_fit_beside(tmp_path: Path, monkeypatch: pytest
                     "SELECT datname FROM pg_database WHERE datname LIKE 'nba%'"
                 ).fetchall()
                 assert names == [("nba",)]
+
+
+def test_a_former_cache_that_does_not_fit(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "2m") as disk, valkey_server(tmp_path) as server:
+        keys = redis.Redis(server.host, server.port, password=server.password)
+        keys.config_set("repl-diskless-sync-delay", 0)
+        keys.set("then", "1")
+        place = {"host": server.host, "port": server.port, "password": server.password}
+        one = vault(tmp_path, [{"name": "cache", "kind": "redis", **place}])
+        one.told["state_directory"] = str(disk)
+        one.told["policy"] = {"drill": {"server_program": str(server_program())}}
+        backup(one.settings)
+        keys.set("now", os.urandom(3 << 20))
+        with pytest.raises(RestoreError, match=r"cannot be kept as .*No space left.* nothing was changed"):
+            restore(one.settings, request_from({"source": "cache", "replace": ["cache"]}))
+        assert (keys.info("replication")["role"], keys.exists("now")) == ("master", 1)
+        assert [path.name for path in disk.iterdir() if path.name.endswith((".rdb", ".copying"))] == []
+        assert asides.noted(one.settings) == []
 
 
 def test_a_tree_that_does_not_fit_beside(tmp_path: Path) -> None:

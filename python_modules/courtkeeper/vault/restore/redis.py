@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -171,7 +171,12 @@ def _swapped(work: Work, source: RedisSource, found: Loaded) -> None:
     """Keep what is there as an RDB, and let the server copy from the scratch one."""
     former = _aside(work, source, "former")
     asides.note(work.settings, former)
-    _saved(source, Path(former.path))
+    try:
+        _saved(source, Path(former.path))
+    except BaseException:
+        with suppress(OSError, CourtkeeperError):  # the half of it would keep the disk full
+            asides.discard(work.settings, former)
+        raise
     asides.note(work.settings, msgspec.structs.replace(former, state="former"))
     work.did(f"kept what {source.name} held as {former.path}")
     work.found(
@@ -232,16 +237,23 @@ def _released(work: Work, source: RedisSource, before: Mapping[str, str], why: s
 
 
 def _saved(source: RedisSource, path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream, RedisServer(source).open() as session:
+    """Keep what the server has as an RDB. Raises RestoreError, and SourceError where it does not give it."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as stream, RedisServer(source).open() as session:
 
-        def write(chunk: Chunk) -> None:
-            stream.write(chunk)
+            def write(chunk: Chunk) -> None:
+                stream.write(chunk)
 
-        for step in session.steps():
-            step.produce(write)
-        stream.flush()
-        os.fsync(descriptor)
+            for step in session.steps():
+                step.produce(write)
+            stream.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        raise RestoreError(
+            f"what {source.name} holds now cannot be kept as {path} ({error.strerror}): nothing was changed; "
+            "make room there"
+        ) from error
 
 
 def _held(source: RedisSource) -> int:
