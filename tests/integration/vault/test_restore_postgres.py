@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status
-from courtkeeper.vault import catalog
+from courtkeeper.vault import catalog, tables
 from courtkeeper.vault.backup import backup
 from courtkeeper.vault.restore import sides
 from courtkeeper.vault.restore.former import former
@@ -272,6 +272,22 @@ def test_what_a_dump_of_another_content_gives_is_not_swapped_in(
     with pytest.raises(CourtkeeperError, match="did not come out as it was backed up"):
         asked(one, replace=[name_of(filled)])
     assert count(filled) == 100
+    assert beside(filled) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("SELECT pg_terminate_backend(pg_backend_pid())", "due to administrator command"),
+        ("SELECT 1 / 0", "division by zero"),
+    ],
+)
+def test_why_a_comparison_broke_off_is_said(
+    one: Vault, filled: str, monkeypatch: pytest.MonkeyPatch, statement: LiteralString, why: str
+) -> None:
+    monkeypatch.setattr(tables, "measured", lambda inside, *_: inside.execute(statement))
+    with pytest.raises(CourtkeeperError, match=why):
+        asked(one, beside=True)
     assert beside(filled) == []
 
 

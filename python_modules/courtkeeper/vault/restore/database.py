@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -136,7 +137,8 @@ def differences(connection: Connection, part: Part, only: Sequence[str] = ()) ->
     connection.autocommit = False
     try:
         found = tables.measured(connection, chosen, expected)
-        connection.rollback()
     finally:
-        connection.autocommit = True
+        with suppress(psycopg.Error):  # of a connection that is lost: why it is, is told already
+            connection.rollback()
+            connection.autocommit = True
     return tables.compared(expected, found) if part.tables else []
