@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +81,23 @@ def test_uploads_that_were_killed_are_swept(place: Destination) -> None:
     upload.write(bytes(6_000_000))
     assert len(place.sweep("nba/", -10.0)) == 1
     assert place.sweep("nba/", -10.0) == []
+
+
+def test_an_upload_that_another_writer_ends_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = made({"name": "local", "kind": "directory", "path": str(tmp_path)})
+    upload = place.begin("nba/database/x/data", 0)
+    walk = os.walk
+
+    def meanwhile(*arguments: Any, **more: Any) -> Iterator[tuple[str, list[str], list[str]]]:
+        for found in walk(*arguments, **more):
+            upload.abort()
+            yield found
+
+    monkeypatch.setattr(os, "walk", meanwhile)
+    assert place.sweep("nba/", -10.0) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

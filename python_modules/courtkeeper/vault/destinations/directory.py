@@ -144,10 +144,10 @@ class DirectoryDestination:
             for directory, _, names in os.walk(self._root / prefix.rpartition("/")[0], topdown=False):
                 for name in names:
                     path = Path(directory, name)
-                    if name.startswith(".") and name.endswith(_PART) and path.lstat().st_mtime < limit:
+                    if name.startswith(".") and name.endswith(_PART) and _is_older(path, limit):
                         path.unlink(missing_ok=True)
                         gone.append(str(path.relative_to(self._root)))
-                if Path(directory) != self._root and Path(directory).lstat().st_mtime < limit:
+                if Path(directory) != self._root and _is_older(Path(directory), limit):
                     with contextlib.suppress(OSError):  # not empty
                         Path(directory).rmdir()
         return sorted(gone)
@@ -227,6 +227,14 @@ def _unless_gone(error: OSError) -> None:
     """Raise what os.walk would hide: a directory that may not be read is not an empty one."""
     if not isinstance(error, FileNotFoundError):
         raise error
+
+
+def _is_older(path: Path, limit: float) -> bool:
+    """Tell whether nobody has touched it since; what another writer has just removed is none of ours."""
+    try:
+        return path.lstat().st_mtime < limit
+    except FileNotFoundError:
+        return False
 
 
 def sync_directory(path: Path) -> None:
