@@ -14,9 +14,10 @@ CODES = {403: "AccessDenied", 503: "SlowDown"}
 
 
 @contextmanager
-def refusing(s3: S3, status: int) -> Iterator[str]:
-    """Run such a store, and give its address."""
-    body = f"<Error><Code>{CODES[status]}</Code><Message>by order of the test</Message></Error>".encode()
+def refusing(s3: S3, status: int, code: str = "") -> Iterator[str]:
+    """Run such a store, and give its address. Without `code` it says what goes with the status."""
+    told = code or CODES[status]
+    body = f"<Error><Code>{told}</Code><Message>by order of the test</Message></Error>".encode()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -12,6 +12,7 @@ import pytest
 
 from courtkeeper.vault.destinations import Destination, DestinationError, MissingError, destination
 from courtkeeper.vault.settings import vault_from
+from support.refusing import refusing
 from support.s3 import S3
 
 
@@ -112,6 +113,36 @@ def test_s3_says_what_is_wrong(s3: S3, wrong: dict[str, str], why: str) -> None:
     with pytest.raises(DestinationError, match="destination remote") as raised:
         place.prepare()
     assert raised.value.why == why
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "why", "mend"),
+    [
+        (403, "AccessDenied", "denied", "mend its keys"),
+        (403, "RequestTimeTooSkewed", "denied", "set this machine's clock"),
+        (403, "InvalidObjectState", "denied", "out of its archive class"),
+        (403, "QuotaExceeded", "full", "raise its quota"),
+        (507, "XMinioStorageFull", "full", "make room"),
+    ],
+)
+def test_s3_says_what_mends_a_refusal(s3: S3, status: int, code: str, why: str, mend: str) -> None:
+    with refusing(s3, status, code) as url:
+        place = made({**s3.destination(), "attempts": 1, "endpoint_url": url})
+        with pytest.raises(DestinationError, match=mend) as raised:
+            list(place.read("nba/a"))
+    assert raised.value.why == why
+
+
+def test_s3_without_keys_says_so(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = made({**s3.destination(), "attempts": 1, "access_key": "", "secret_key": ""})
+    with pytest.raises(DestinationError, match="mend its keys") as raised:
+        place.prepare()
+    assert raised.value.why == "denied"
 
 
 def test_s3_with_another_ca_is_not_trusted(s3: S3) -> None:

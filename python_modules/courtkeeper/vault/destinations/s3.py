@@ -42,7 +42,15 @@ _DENIED = {
 _NO_PLACE = {"NoSuchBucket", "PermanentRedirect", "IllegalLocationConstraintException", "301"}
 _MISSING = {"NoSuchKey", "404", "NotFound", "NoSuchVersion"}
 _BUSY = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "503", "500", "502", "504"}
+_FULL = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "507"}
+# Codes that come with 403, and that other keys do not mend.
+_MEND_ONE = {
+    "RequestTimeTooSkewed": "set this machine's clock, or the store's",
+    "InvalidObjectState": "take the object out of its archive class, and let no lifecycle put backups there",
+}
+_NO_KEYS = (errors.NoCredentialsError, errors.PartialCredentialsError, errors.CredentialRetrievalError)
 _MEND: dict[Why, str] = {
+    "full": "make room, raise its quota, or let old backups go",
     "denied": "mend its keys, or let them list, read and write the bucket",
     "missing_place": "mend the name of the bucket or its region",
     "busy": "it was tried several times; it may pass by itself",
@@ -172,6 +180,8 @@ class S3Destination:
             yield
         except errors.ClientError as error:
             raise self._refused(error, key) from error
+        except _NO_KEYS as error:
+            raise self._problem("denied", _short(error)) from error
         except (errors.BotoCoreError, OSError) as error:
             raise self._problem("unreachable", _short(error)) from error
 
@@ -182,15 +192,19 @@ class S3Destination:
             return self._problem("missing_place", code)
         if key and (code in _MISSING or status == "404"):
             return MissingError(f"{key} is not on {self.name} ({self.where})")
+        if code in _FULL or status == "507":
+            return self._problem("full", code)
+        if code in _MEND_ONE:
+            return self._problem("denied", _short(error), _MEND_ONE[code])
         if code in _DENIED or status == "403":
             return self._problem("denied", _short(error))
         if code in _BUSY or status.startswith("5"):
             return self._problem("busy", code)
         return self._problem("missing_place" if status == "404" else "other", _short(error))
 
-    def _problem(self, why: Why, text: str) -> DestinationError:
-        mend = f": {_MEND[why]}" if why in _MEND else ""
-        return DestinationError(f"destination {self.name} ({self.where}): {text}{mend}", why)
+    def _problem(self, why: Why, text: str, mend: str = "") -> DestinationError:
+        mend = mend or _MEND.get(why, "")
+        return DestinationError(f"destination {self.name} ({self.where}): {text}{mend and f': {mend}'}", why)
 
 
 def _client(settings: S3Settings) -> Any:  # noqa: ANN401 - boto3 makes its classes at run time
