@@ -5,11 +5,11 @@ The one way in for every domain: bounded in time, in UTC, with a name that the s
 
 from __future__ import annotations
 
+import re
 from typing import Any, Self
 
 import msgspec
 import psycopg
-from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
@@ -133,27 +133,128 @@ def _keep_watch(connection: Connection) -> None:
 
 def _connection_problem(settings: DatabaseSettings, error: psycopg.Error) -> CourtkeeperError:
     text = " ".join(str(error).split())
-    if "password authentication failed" in text or "no password supplied" in text:
-        return ConfigurationError(
-            f"the database refuses the password of {settings.user or 'the role'} ({settings.where}): "
-            "set the right one in the inventory's secrets, in PGPASSWORD or in ~/.pgpass"
-        )
-    if isinstance(error, errors.InvalidCatalogName) or f'database "{settings.name}" does not exist' in text:
-        return ConfigurationError(f"there is no database {settings.where}: create it or mend its name")
-    if 'role "' in text and "does not exist" in text:
-        return ConfigurationError(f"the server knows no such role ({settings.where}): create it or mend it")
-    if "permission denied for database" in text:
-        return ConfigurationError(
-            f"the role may not connect ({settings.where}): GRANT CONNECT ON DATABASE to it, or name another"
-        )
-    if "Peer authentication failed" in text or "no pg_hba.conf entry" in text:
-        return ConfigurationError(
-            f"the server lets nobody in this way ({settings.where}): mend pg_hba.conf, the user or the host"
-        )
-    if "No space left on device" in text:  # a server that has just started writes before it answers
-        return CourtkeeperError(
-            f"the disk of the database {settings.where} is full: free space there and run again"
-        )
+    told = {"where": settings.where, "user": settings.user or "the role", "text": text[:160]}
+    for state, marks, raised, sentence in _REFUSALS:
+        if (state and error.sqlstate == state) or re.search(marks, text):
+            return raised(sentence.format(**told))
     return CourtkeeperError(
         f"the database {settings.where} cannot be reached: start it or mend its address ({text[:160]})"
     )
+
+
+# SQLSTATE, where it has one meaning here, or the English words. libpq keeps the state of a refused connection
+# to itself, so that it is only there for the first statements.
+_REFUSALS: tuple[tuple[str, str, type[CourtkeeperError], str], ...] = (
+    (
+        "28P01",
+        "password authentication failed|no password supplied",
+        ConfigurationError,
+        "the database refuses the password of {user} ({where}): "
+        "set the right one in the inventory's secrets, in PGPASSWORD or in ~/.pgpass",
+    ),
+    (
+        "3D000",
+        'database ".*" does not exist',
+        ConfigurationError,
+        "there is no database {where}: create it or mend its name",
+    ),
+    (
+        "",
+        'role ".*" does not exist',
+        ConfigurationError,
+        "the server knows no such role ({where}): create it or mend it",
+    ),
+    (
+        "",
+        "permission denied for database",
+        ConfigurationError,
+        "the role may not connect ({where}): GRANT CONNECT ON DATABASE to it, or name another",
+    ),
+    (
+        "",
+        "is not permitted to log in",
+        ConfigurationError,
+        "the role may not log in ({where}): ALTER ROLE … LOGIN, or name another",
+    ),
+    (
+        "",
+        "is not currently accepting connections",
+        ConfigurationError,
+        "the database lets nobody in ({where}): ALTER DATABASE … ALLOW_CONNECTIONS true, or name another",
+    ),
+    (
+        "",
+        "Peer authentication failed|no pg_hba.conf entry|pg_hba.conf rejects",
+        ConfigurationError,
+        "the server lets nobody in this way ({where}): mend pg_hba.conf, the user or the host",
+    ),
+    (
+        "",
+        "too many connections for (role|database)",
+        CourtkeeperError,
+        "the limit of connections is reached ({where}; {text}): end idle sessions or raise the CONNECTION "
+        "LIMIT (ALTER ROLE, ALTER DATABASE), then run again",
+    ),
+    (
+        "53300",
+        "too many clients|remaining connection slots",
+        CourtkeeperError,
+        "the server has no connection left ({where}): end idle sessions or raise its max_connections, then "
+        "run again",
+    ),
+    (
+        "",
+        "Hot standby mode is disabled",
+        ConfigurationError,
+        "the server is a replica that lets nobody in ({where}): name its primary, or set hot_standby = on",
+    ),
+    (
+        "",
+        "the database system is shutting down",
+        CourtkeeperError,
+        "the server is shutting down ({where}): start it again when it has stopped, then run again",
+    ),
+    (
+        "57P03",
+        "the database system is (starting up|in recovery mode|not yet accepting connections)",
+        CourtkeeperError,
+        "the server is not ready yet ({where}): run again when it has started",
+    ),
+    (
+        "53100",
+        "No space left on device",  # a server that has just started writes before it answers
+        CourtkeeperError,
+        "the disk of the database {where} is full: free space there and run again",
+    ),
+    (
+        "",
+        "server does not support SSL",
+        ConfigurationError,
+        "the server speaks no SSL ({where}), which sslmode asks for: set ssl = on there, or mend sslmode",
+    ),
+    (
+        "",
+        "certificate verify failed|root certificate file|server certificate for",
+        ConfigurationError,
+        "the server's certificate is not trusted ({where}; {text}): give its CA as sslrootcert, and the host "
+        "by the name in the certificate",
+    ),
+    (
+        "",
+        "Temporary failure in name resolution",
+        CourtkeeperError,
+        "no name server tells the host's address ({where}): mend the name resolution here and run again",
+    ),
+    (
+        "",
+        "failed to resolve host|could not translate host name",
+        ConfigurationError,
+        "the name of the host cannot be resolved ({where}): mend it",
+    ),
+    (
+        "",
+        "invalid .* value: |invalid port number|invalid connection option|invalid integer value",
+        ConfigurationError,
+        "an option of the connection is not valid ({where}; {text}): mend it",
+    ),
+)
