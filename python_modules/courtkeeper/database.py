@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import msgspec
 import psycopg
+from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
@@ -21,6 +22,9 @@ SELECT set_config(s.name, w.value, false)
                ('transaction_timeout', '0')) w (name, value)
   JOIN pg_settings s ON s.name = w.name
 """
+
+_OF_FILES = re.compile(r"could not .*\b(file|directory)\b")
+MEND_FILES = "mend owner, mode and mount of the server's data directory"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -116,6 +120,14 @@ def connect(
 def with_usual_names(connection: Connection) -> None:
     """Look bare names up where the role does, until the transaction ends: for a user's own statements."""
     connection.execute("SET LOCAL search_path TO DEFAULT")
+
+
+def is_of_files(error: BaseException) -> bool:
+    """Whether the server may not use a file of its own.
+
+    It says that with the SQLSTATE of a right that the role lacks (42501), which no grant mends.
+    """
+    return isinstance(error, errors.InsufficientPrivilege) and bool(_OF_FILES.match(str(error)))
 
 
 def _keep_watch(connection: Connection) -> None:
@@ -225,6 +237,12 @@ _REFUSALS: tuple[tuple[str, str, type[CourtkeeperError], str], ...] = (
         "No space left on device",  # a server that has just started writes before it answers
         CourtkeeperError,
         "the disk of the database {where} is full: free space there and run again",
+    ),
+    (
+        "",
+        r"FATAL: could not .*\b(file|directory)\b.*: (Permission denied|Operation not permitted|Read-only)",
+        CourtkeeperError,
+        f"the server may not use its own files ({{where}}; {{text}}): {MEND_FILES} and run again",
     ),
     (
         "",

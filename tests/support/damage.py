@@ -44,6 +44,17 @@ def flip(path: Path, block: int, offset: int, mask: int = 0xFF) -> None:
         stream.write(bytes([byte ^ mask]))
 
 
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Take a file from the server, as a copy by root or a wrong mode does."""
+    mode = path.stat().st_mode
+    path.chmod(0)
+    try:
+        yield
+    finally:
+        path.chmod(mode)
+
+
 def last_tuple(path: Path, block: int) -> int:
     """Where the tuple that was added last begins on its page (pd_upper)."""
     page = path.read_bytes()[block * PAGE : (block + 1) * PAGE]

@@ -18,7 +18,7 @@ import msgspec
 import psycopg
 from psycopg import errors
 
-from courtkeeper.database import Connection
+from courtkeeper.database import MEND_FILES, Connection, is_of_files
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status
 from courtkeeper.nba import cache, database, quality, reports
 from courtkeeper.nba.client import Client, FeedClient, ReplayClient
@@ -88,6 +88,11 @@ def _database_troubles(settings: RefreshSettings) -> Iterator[None]:
             f"the database {where} is read-only: name the primary, not a standby, in the inventory"
         ) from error
     except errors.InsufficientPrivilege as error:
+        if is_of_files(error):
+            raise CourtkeeperError(
+                f"the server of {where} may not use its own files ({_short(error)}): {MEND_FILES} and run "
+                "again; nothing was lost"
+            ) from error
         raise ConfigurationError(
             f"the role lacks a right on {where} ({_short(error)}): grant it, or name another role"
         ) from error

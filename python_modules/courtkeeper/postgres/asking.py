@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
+from courtkeeper.database import MEND_FILES, is_of_files
 from courtkeeper.findings import Status
 from courtkeeper.postgres.check import Context
 from courtkeeper.postgres.query import Struct, structs
@@ -15,7 +16,7 @@ from courtkeeper.postgres.refusal import is_lost, words
 
 
 class Unanswered(Exception):  # noqa: N818 # an answer that is missing, not an error of the program
-    """Why one question has no answer: `status` (skipped or unknown), `why` and `fix`."""
+    """Why one question has no answer: `status` (never ok), `why` and `fix`."""
 
     def __init__(self, status: Status, why: str, fix: str) -> None:
         super().__init__(why)
@@ -66,6 +67,8 @@ def unanswered(context: Context, error: psycopg.Error) -> Unanswered:
         return Unanswered(
             Status.SKIPPED, "it took longer than its time", "give it more time, or run it at a quieter time"
         )
+    if is_of_files(error):
+        return Unanswered(Status.CRIT, why, MEND_FILES)
     if isinstance(error, errors.InsufficientPrivilege):
         return Unanswered(Status.SKIPPED, why, f"{context.server.grant('pg_read_all_data')} -- or less")
     return Unanswered(Status.UNKNOWN, why, "see what the server says, and report it")

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors
 
 from courtkeeper import database
-from courtkeeper.database import DatabaseSettings
+from courtkeeper.database import MEND_FILES, DatabaseSettings, is_of_files
 from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_severity, counted
 from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.check import Check, Context
@@ -121,6 +121,8 @@ def _not_done(check: Check[Any], server: Server, error: psycopg.Error) -> Findin
     elif isinstance(error, errors.QueryCanceled):
         status, why = Status.SKIPPED, "it took longer than its time"
         fix = "raise statement_timeout_s, or run it at a quieter time"
+    elif is_of_files(error):
+        status, fix = Status.CRIT, MEND_FILES
     elif isinstance(error, errors.InsufficientPrivilege):
         # Who has the rights of pg_monitor lacks those on somebody's data (the role came with version 14).
         right = "pg_read_all_data" if server.monitor and server.version >= 14 else "pg_monitor"

@@ -13,6 +13,7 @@ import pytest
 from courtkeeper.findings import CourtkeeperError, Status
 from courtkeeper.platform.feed.faults import KINDS
 from support import nba
+from support.damage import file_of, unreadable
 from support.examples import few_fast
 from support.feed import Feed, feed_server
 from support.postgres import drop_database, fresh_database
@@ -298,3 +299,12 @@ def test_a_run_that_breaks_off_says_what_it_had_done(feed, postgres, database_ds
     assert [g["game_id"] for g in partial.details["games"]] == [nba.SIMULATED_GAMES[0]]
     assert len(partial.actions) == 1
     assert _loaded(database_dsn) == [nba.SIMULATED_GAMES[0]]
+
+
+def test_a_file_that_the_server_may_not_read_is_no_right_of_the_role(feed, postgres, database_dsn, tmp_path):
+    with (
+        unreadable(file_of(postgres, postgres.admin_dsn_for(database_dsn), "games")),
+        pytest.raises(CourtkeeperError, match=r"may not use its own files .*: mend owner") as broken,
+    ):
+        nba.run(nba.settings(database_dsn, feed.url, tmp_path))
+    assert type(broken.value) is CourtkeeperError

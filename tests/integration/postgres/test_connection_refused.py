@@ -19,6 +19,7 @@ from courtkeeper.platform.database import answers
 from courtkeeper.platform.ports import free_port
 from support.certificates import NOW, make
 from support.clusters import Cluster, cluster
+from support.damage import unreadable
 from support.platform import wait_until
 
 PASSWORD = "only-for-this-test"
@@ -126,6 +127,13 @@ def test_a_certificate_that_is_not_trusted(small: Cluster, tmp_path: Path) -> No
             assert "give its CA as sslrootcert" in sentence(settings)
     finally:
         small.apply("ALTER SYSTEM RESET ssl; SELECT pg_reload_conf();")
+
+
+def test_a_file_that_the_server_may_not_read(small: Cluster) -> None:
+    with small.admin() as admin:
+        (oid,) = admin.execute("SELECT oid FROM pg_database WHERE datname = 'app'").fetchone()
+    with unreadable(small.postgres.data / "base" / str(oid) / "PG_VERSION"):
+        assert "mend owner, mode and mount" in sentence(app(small), CourtkeeperError)
 
 
 def _speaks_ssl(server: Cluster) -> bool:

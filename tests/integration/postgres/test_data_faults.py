@@ -9,11 +9,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from courtkeeper.database import DatabaseSettings
+from courtkeeper.database import MEND_FILES, DatabaseSettings
 from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.check import choose
 from courtkeeper.postgres.integrity import integrity
 from courtkeeper.postgres.settings import IntegritySettings, Rule
+from support.damage import file_of, unreadable
 from support.findings import apply, only
 from support.postgres import Server
 
@@ -215,6 +216,19 @@ class TestOrphans:
         assert found.pop("public.child.child_id_fkey").status is Status.CRIT
         assert {finding.status for finding in found.values()} == {Status.SKIPPED}
         assert all("api_keys" in subject or "api_requests" in subject for subject in found)
+
+    def test_a_file_that_the_server_may_not_read_is_no_right_of_the_role(
+        self, ask: Any, ruled: Ruled, postgres: Server, database_dsn: str
+    ) -> None:
+        dsn = postgres.admin_dsn_for(database_dsn)
+        with unreadable(file_of(postgres, dsn, "teams")):
+            found = [f for f in ask("data.orphans") if f.status is not Status.OK]
+            found += ruled(sql="SELECT * FROM teams")
+        with unreadable(file_of(postgres, dsn, "pg_sequence")):
+            found += ask("capacity.sequence")
+        assert len(found) >= 3
+        assert {(f.status, f.fix) for f in found} == {(Status.CRIT, MEND_FILES)}
+        assert all("could not open file" in f.summary for f in found)
 
     def test_row_security_never_falsifies_the_answer(
         self, database_dsn: str, admin: psycopg.Connection[Any]

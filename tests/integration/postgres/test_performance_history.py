@@ -7,10 +7,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from courtkeeper.database import MEND_FILES
 from courtkeeper.findings import Status
 from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.upkeep import snapshots
 from courtkeeper.postgres.upkeep.state import State
+from support.damage import file_of, unreadable
 from support.findings import only
 from support.performance import look, of
 from support.postgres import Server
@@ -84,3 +86,13 @@ def test_a_role_that_may_not_read_the_snapshots_is_told(
         admin.execute("REVOKE pg_monitor FROM courtkeeper")
     assert finding.status is Status.SKIPPED
     assert "may not read the upkeep's snapshots" in finding.summary
+
+
+def test_snapshots_that_the_server_may_not_read_are_critical(
+    postgres: Server, dsn: str, admin: psycopg.Connection[Any]
+) -> None:
+    snapshot(admin)
+    with unreadable(file_of(postgres, dsn, "courtkeeper.statistics_snapshots")):
+        (finding,) = (one for one in look(dsn, **TOLD).findings if one.status is Status.CRIT)
+    assert finding.fix == MEND_FILES
+    assert "was not found out: could not open file" in finding.summary

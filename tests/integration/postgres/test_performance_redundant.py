@@ -8,7 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from courtkeeper.database import MEND_FILES
 from courtkeeper.findings import ConfigurationError, Status
+from support.damage import file_of, unreadable
 from support.findings import apply
 from support.performance import look
 from support.postgres import Server
@@ -131,4 +133,16 @@ def test_a_directory_that_cannot_be_written_to_is_refused_before_the_drop(
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="state_directory"):
         look(dsn, parts=PLAN, drop_indexes=["public.marks_again"], state_directory=str(tmp_path / "file"))
+    assert indexes(admin) == before
+
+
+def test_a_drop_that_a_file_of_the_server_stops_is_critical(
+    postgres: Server, dsn: str, admin: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    before = indexes(admin)
+    with unreadable(file_of(postgres, dsn, "pg_description_o_c_o_index")):
+        result = look(dsn, parts=PLAN, drop_indexes=["public.marks_again"], state_directory=str(tmp_path))
+    (finding,) = (one for one in result.findings if one.subject == "public.marks_again")
+    assert (result.changed, finding.status, finding.fix) == (False, Status.CRIT, MEND_FILES)
+    assert "was not dropped: could not open file" in finding.summary
     assert indexes(admin) == before

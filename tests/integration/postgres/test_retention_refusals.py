@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
+from support.damage import file_of, unreadable
 from support.postgres import Server, drop_database, fresh_database
 from support.retention import TICKETS, content, rule, run
 
@@ -168,6 +169,17 @@ def test_a_missing_column_is_mended_by_the_sentence(dsn: str, admin: Admin) -> N
     sentence = refused(dsn, admin, rule(archive_table="narrow"))
     admin.execute(re.search("ALTER TABLE.*;", sentence)[0])
     assert run(dsn, rule(archive_table="narrow")).metrics["rows_moved"] == 70
+
+
+def test_a_file_that_the_server_may_not_read_is_no_right_of_the_role(
+    postgres: Server, dsn: str, admin: Admin
+) -> None:
+    admin.execute("DROP TABLE cascading")
+    with unreadable(file_of(postgres, dsn, "tickets")):
+        for where in ("", "true"):
+            with pytest.raises(CourtkeeperError, match="may not use its own files") as error:
+                run(dsn, rule(where=where))
+            assert type(error.value) is CourtkeeperError
 
 
 @pytest.mark.parametrize("name", ["window_s", "pause_s", "max_replica_lag_mb"])

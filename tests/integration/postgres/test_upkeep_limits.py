@@ -10,10 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from courtkeeper.database import MEND_FILES
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status
 from courtkeeper.postgres.upkeep import snapshots
+from support.damage import file_of, unreadable
 from support.findings import only
 from support.platform import wait_until
+from support.postgres import Server
 from support.upkeep import WAITING, Upkeep, another, invalid
 
 pytestmark = pytest.mark.slow
@@ -76,6 +79,34 @@ class TestLocks:
             "SELECT array_agg(indexname::text) FROM pg_indexes WHERE tablename = 't'"
         ).fetchone()
         assert left == (["t_n"],)
+
+
+class TestFiles:
+    """What the server may not do with its own files is no right that a role lacks."""
+
+    def test_of_a_table(self, upkeep: Upkeep, postgres: Server, database_dsn: str, admin: Admin) -> None:
+        invalid(admin)
+        with unreadable(file_of(postgres, postgres.admin_dsn_for(database_dsn), "t")):
+            finding = only(upkeep(duties=["invalid_indexes"]).findings)
+        assert (finding.subject, finding.status, finding.fix) == ("public.t_n", Status.CRIT, MEND_FILES)
+        assert "could not open file" in finding.summary
+
+    def test_of_what_a_duty_looks_at(self, upkeep: Upkeep, postgres: Server, database_dsn: str) -> None:
+        upkeep(duties=["vacuum"])
+        with unreadable(file_of(postgres, postgres.admin_dsn_for(database_dsn), "pg_sequence")):
+            finding = only(upkeep(duties=["sequences"]).findings)
+        assert (finding.status, finding.fix) == (Status.CRIT, MEND_FILES)
+
+    def test_of_its_own_notes(self, upkeep: Upkeep, postgres: Server, database_dsn: str) -> None:
+        upkeep(duties=["sequences"])
+        owner = postgres.admin_dsn_for(database_dsn)
+        for table in ("courtkeeper.schema_version", "courtkeeper.upkeep_history"):
+            with (
+                unreadable(file_of(postgres, owner, table)),
+                pytest.raises(CourtkeeperError, match=r"broken off .*: mend owner, mode and mount") as broken,
+            ):
+                upkeep(duties=["sequences"])
+            assert type(broken.value) is CourtkeeperError
 
 
 class TestWindow:

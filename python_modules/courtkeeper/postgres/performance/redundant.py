@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 from psycopg import errors
 
-from courtkeeper.database import Connection
+from courtkeeper.database import MEND_FILES, Connection, is_of_files
 from courtkeeper.findings import ConfigurationError, Finding, Status
 from courtkeeper.postgres import integrity
 from courtkeeper.postgres.check import Context, choose, fetch
@@ -127,8 +127,10 @@ def drop(worker: Connection, entry: Entry, finding: Finding, gate: Gate, record:
         return msgspec.structs.replace(finding, status=Status.WARN, summary=why, fix="leave it")
     except errors.InsufficientPrivilege as error:
         why = f"{entry.index} was not dropped: {words(error)}."
-        fix = "run it as the owner of its table or as a superuser"
-        return msgspec.structs.replace(finding, status=Status.SKIPPED, summary=why, fix=fix)
+        status, fix = Status.SKIPPED, "run it as the owner of its table or as a superuser"
+        if is_of_files(error):
+            status, fix = Status.CRIT, MEND_FILES
+        return msgspec.structs.replace(finding, status=status, summary=why, fix=fix)
     except psycopg.Error as error:
         if is_lost(error, worker):
             raise

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors
 
 from courtkeeper import database
-from courtkeeper.database import Connection, DatabaseSettings
+from courtkeeper.database import MEND_FILES, Connection, DatabaseSettings, is_of_files
 from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_severity
 from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.check import Context
@@ -262,6 +262,8 @@ def _not_done(part: str, text: str, context: Context, error: psycopg.Error) -> F
         status, why, fix = Status.SKIPPED, "an object is locked by somebody else", "try later"
     elif isinstance(error, errors.QueryCanceled):
         status, why, fix = Status.SKIPPED, "it took longer than its time", "raise statement_timeout_s"
+    elif is_of_files(error):
+        status, fix = Status.CRIT, MEND_FILES
     elif isinstance(error, errors.InsufficientPrivilege):
         status, fix = Status.SKIPPED, f"{context.server.grant('pg_monitor')} -- or more"
     return Finding(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import psycopg
 from psycopg import errors, sql
 
-from courtkeeper.database import Connection
+from courtkeeper.database import Connection, is_of_files
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.postgres.refusal import words
 from courtkeeper.postgres.retention.catalog import Referrer, Table
@@ -44,6 +44,8 @@ def check_where(connection: Connection, table: Table) -> None:
         psycopg.InternalError,
         psycopg.NotSupportedError,
     ) as error:
+        if is_of_files(error):
+            raise
         why = words(error)[:200]
         raise ConfigurationError(f"{here} is no condition on its columns ({why}): mend it") from error
 

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors
 
 from courtkeeper import database
-from courtkeeper.database import Connection
+from courtkeeper.database import MEND_FILES, Connection, is_of_files
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result
 from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.refusal import why_lost, words
@@ -114,6 +114,11 @@ def _troubles(settings: RetentionSettings) -> Iterator[None]:
             "be mended; or default_transaction_read_only is on for this role"
         ) from error
     except errors.InsufficientPrivilege as error:
+        if is_of_files(error):
+            raise CourtkeeperError(
+                f"the server of {where} may not use its own files ({words(error)}): {MEND_FILES} and run "
+                "again; nothing was lost"
+            ) from error
         raise ConfigurationError(f"the role lacks a right on {where} ({words(error)}): grant it") from error
     except psycopg.Error as error:
         if error.sqlstate is None or isinstance(error, _ENDED):

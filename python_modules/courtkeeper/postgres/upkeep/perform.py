@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 from psycopg import errors
 
-from courtkeeper.database import Connection
+from courtkeeper.database import MEND_FILES, Connection, is_of_files
 from courtkeeper.findings import Finding, Status
 from courtkeeper.postgres.check import Context
 from courtkeeper.postgres.refusal import is_lost, words
@@ -135,6 +135,8 @@ def refused(task: Task, error: psycopg.Error | repack.Refused, remains: str = ""
         status = Status.SKIPPED
         online = task.found.fix.startswith("REINDEX INDEX CONCURRENTLY ")
         fix = task.found.fix.replace(" CONCURRENTLY", "", 1) + " -- writers wait meanwhile" if online else ""
+    elif is_of_files(error):
+        status, fix = Status.CRIT, MEND_FILES
     elif isinstance(error, errors.InsufficientPrivilege):
         status, fix = Status.SKIPPED, "run the upkeep as the owner of the object or as a superuser"
     elif isinstance(error, psycopg.IntegrityError):

@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 
 from courtkeeper import database
-from courtkeeper.database import Connection, DatabaseSettings
+from courtkeeper.database import MEND_FILES, Connection, DatabaseSettings, is_of_files
 from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status, by_severity
 from courtkeeper.postgres import server as servers
 from courtkeeper.postgres.check import Context
@@ -202,11 +202,12 @@ class _Run:
         return ordered(tasks, self.state.deferred())
 
     def _unseen(self, duty: Duty[Any], error: psycopg.Error) -> Finding:
+        files = is_of_files(error)
         return duty.check.finding(
             self.context.server.database,
-            Status.SKIPPED,
+            Status.CRIT if files else Status.SKIPPED,
             f"{duty.check.title.capitalize()} were not looked for: {words(error)}.",
-            fix="run the upkeep again when nobody holds a lock on them",
+            fix=MEND_FILES if files else "run the upkeep again when nobody holds a lock on them",
         )
 
     def _work(self, tasks: list[Task]) -> None:
@@ -337,6 +338,7 @@ def _broken_off(settings: DatabaseSettings, error: psycopg.Error) -> Courtkeeper
             f"sessions on {settings.where} may only read (default_transaction_read_only): "
             "run the upkeep as a role for which that is off"
         )
+    mend = MEND_FILES if is_of_files(error) else "mend that"
     return CourtkeeperError(
-        f"the upkeep of {settings.where} was broken off ({words(error)}): mend that, then run it again"
+        f"the upkeep of {settings.where} was broken off ({words(error)}): {mend}, then run it again"
     )

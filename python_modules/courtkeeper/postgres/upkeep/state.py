@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors
 from psycopg.types.json import Jsonb
 
-from courtkeeper.database import Connection
+from courtkeeper.database import Connection, is_of_files
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.postgres.upkeep.sql import script
 from courtkeeper.postgres.upkeep.task import Task
@@ -59,6 +59,8 @@ class State:
             with self._connection.transaction():
                 self._connection.execute(script("schema").encode())
         except errors.InsufficientPrivilege as error:
+            if is_of_files(error):
+                raise
             raise ConfigurationError(
                 f"the role may not make the schema courtkeeper ({error.diag.message_primary}): "
                 "run the upkeep as the owner of the database, or GRANT CREATE ON DATABASE to the role"
@@ -188,6 +190,8 @@ class State:
         except (errors.InvalidSchemaName, errors.UndefinedTable):
             return None
         except errors.InsufficientPrivilege as error:
+            if is_of_files(error):
+                raise
             raise ConfigurationError(
                 "the schema courtkeeper belongs to another role: run the upkeep as that role"
             ) from error
