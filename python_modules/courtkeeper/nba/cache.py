@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import redis
+from redis import exceptions as errors
 
 from courtkeeper.database import Connection
 
@@ -36,7 +37,11 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CacheUnavailableError(Exception):
-    """The cache could not be told. The message is one sentence; the outbox keeps what is due."""
+    """The cache could not be told: a sentence, and in `fix` another. The outbox keeps what is due."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.fix = fix
 
 
 def waiting(connection: Connection) -> int:
@@ -87,8 +92,51 @@ def _invalidate(client: redis.Redis, rows: list[tuple[Any, ...]], settings: Cach
     try:
         pipeline.execute()
     except redis.RedisError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise CacheUnavailableError(f"the cache {settings.where} cannot be reached: {reason}") from error
+        raise _problem(settings, error) from error
+
+
+def _problem(settings: CacheSettings, error: redis.RedisError) -> CacheUnavailableError:
+    reason = " ".join(str(error).split())[:160]
+    for kind, mark, sentence, fix in _REFUSALS:
+        if isinstance(error, kind) and mark in reason:
+            return CacheUnavailableError(sentence.format(where=settings.where, reason=reason), fix)
+    return CacheUnavailableError(f"the cache {settings.where} cannot be reached: {reason}", "Start the cache")
+
+
+_REFUSALS: tuple[tuple[type[redis.RedisError], str, str, str], ...] = (
+    (
+        errors.AuthenticationError,
+        "",
+        "the cache {where} refuses the password",
+        "Set the right one in the inventory's secrets",
+    ),
+    (errors.BusyLoadingError, "", "the cache {where} is still loading its data", "Wait until it is done"),
+    (
+        errors.ReadOnlyError,
+        "",
+        "the cache {where} is a replica and takes no writes",
+        "Name its master in the inventory",
+    ),
+    (
+        errors.OutOfMemoryError,
+        "",
+        "the cache {where} has no memory left and may evict nothing",
+        "Raise its maxmemory or let it evict volatile keys (maxmemory-policy)",
+    ),
+    (
+        errors.ResponseError,
+        "MISCONF",
+        "the cache {where} takes no writes, as it could not save its data",
+        "Make room on its disk or mend what its log names",
+    ),
+    (
+        errors.NoPermissionError,
+        "",
+        "the cache {where} does not let its user invalidate ({reason})",
+        "Grant it by ACL SETUSER",
+    ),
+    (errors.ResponseError, "", "the cache {where} refuses a command ({reason})", "Mend what it names"),
+)
 
 
 def _keys(game_id: str, day: str) -> tuple[tuple[str, str], tuple[str, ...]]:

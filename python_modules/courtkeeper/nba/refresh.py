@@ -370,7 +370,8 @@ class _Run:
             try:
                 done = cache.work_off_outbox(self._connection, settings)
             except cache.CacheUnavailableError as error:
-                self._result.findings.append(reports.cache_down(error, cache.waiting(self._connection)))
+                waiting = cache.waiting(self._connection)
+                self._result.findings.append(reports.cache_down(error, waiting, error.fix))
                 return
         self._trace("after invalidation")
         if done:

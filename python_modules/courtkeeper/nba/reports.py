@@ -276,7 +276,7 @@ def verdict(games: Sequence[GameReport], days: str) -> str:
     return f"{sum(g.good for g in games)} of {len(games)} Final games of {days} are good{doubt}"
 
 
-def cache_down(error: object, waiting: int) -> Finding:
+def cache_down(error: object, waiting: int, fix: str) -> Finding:
     """The cache could not be told what has changed."""
     return Finding(
         id="nba.cache.outbox",
@@ -286,7 +286,7 @@ def cache_down(error: object, waiting: int) -> Finding:
         threshold=0,
         unit="invalidations",
         summary=f"{error}; {waiting} invalidations wait in the outbox.",
-        fix="Start the cache; the next refresh works the outbox off.",
+        fix=f"{fix}; the next refresh works the outbox off.",
     )
 
 

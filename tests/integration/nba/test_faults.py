@@ -7,16 +7,24 @@ good and never dropped, and the next run on a healed feed ends where a clean run
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
+import msgspec
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from courtkeeper.findings import CourtkeeperError, Status
+from courtkeeper.nba.cache import CacheSettings
 from courtkeeper.platform.feed.faults import KINDS
 from support import nba
 from support.damage import file_of, unreadable
 from support.examples import few_fast
 from support.feed import Feed, feed_server
+from support.platform import wait_until
 from support.postgres import drop_database, fresh_database
+from support.valkey import valkey_server
 
 VICTIM = nba.SIMULATED_GAMES[1]
 
@@ -308,3 +316,48 @@ def test_a_file_that_the_server_may_not_read_is_no_right_of_the_role(feed, postg
     ):
         nba.run(nba.settings(database_dsn, feed.url, tmp_path))
     assert type(broken.value) is CourtkeeperError
+
+
+def test_a_cache_that_takes_nothing_says_why_and_is_told_when_it_does(
+    feed, database_dsn, tmp_path, monkeypatch
+):
+    without_pauses = Retry(NoBackoff(), 0)
+    monkeypatch.setattr("courtkeeper.nba.cache.redis.Redis", partial(redis.Redis, retry=without_pauses))
+    with valkey_server(tmp_path) as server:
+        client = redis.Redis(server.host, server.port, password=server.password)
+        address = CacheSettings(host=server.host, port=server.port, password=server.password)
+
+        def told(password: str = server.password) -> tuple[str, str]:
+            cache = msgspec.structs.replace(address, password=password)
+            (finding,) = nba.by_id(
+                nba.run(nba.settings(database_dsn, feed.url, tmp_path, cache=cache)), "nba.cache.outbox"
+            )
+            assert (finding.status, finding.observed) == (Status.WARN, len(nba.SIMULATED_GAMES))
+            assert finding.fix.endswith("; the next refresh works the outbox off.")
+            return finding.summary, finding.fix
+
+        for password in ("guessed", ""):
+            assert "refuses the password" in told(password)[0]
+        client.replicaof("127.0.0.1", "1")
+        assert "Name its master" in told()[1]
+        client.replicaof("NO", "ONE")
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1")
+        assert "Raise its maxmemory" in told()[1]
+        client.config_set("maxmemory", "0")
+        client.execute_command("ACL", "SETUSER", "default", "-incrby")
+        assert "Grant it by ACL SETUSER" in told()[1]
+        client.execute_command("ACL", "SETUSER", "default", "+incrby")
+        client.config_set("save", "3600 1")
+        (server.valkey.home / "dump.rdb").mkdir()  # where a snapshot is to be
+        client.set("unsaved", 1)
+        client.bgsave()
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+        assert "could not save its data" in told()[0]
+        client.config_set("save", "")
+        server.stop()
+        assert "Start the cache" in told()[1]
+        server.start()
+        result = nba.run(nba.settings(database_dsn, feed.url, tmp_path, cache=address))
+        assert nba.by_id(result, "nba.cache.outbox") == []
+        assert nba.rows(database_dsn, "SELECT count(*) FROM cache_outbox") == [(0,)]
