@@ -199,6 +199,21 @@ class TestPersistence:
             assert one(done, "snapshot").status is Status.WARN
             assert "still runs after" in one(done, "snapshot").summary
 
+    @pytest.mark.parametrize(("delay_us", "status"), [(20_000, Status.OK), (200_000, Status.SKIPPED)])
+    def test_a_snapshot_waits_for_a_rewrite_that_the_server_is_at(
+        self, kind: str, tmp_path: Path, delay_us: int, status: Status
+    ) -> None:
+        with server(tmp_path, kind, {**CONFIGURATION, "rdb-key-save-delay": str(delay_us)}) as made:
+            fill(made, 50)
+            made.do("BGREWRITEAOF")
+            wait_for(lambda: made.client().info("persistence")["aof_rewrite_in_progress"] == 1)
+            made.do("CONFIG", "SET", "rdb-key-save-delay", "0")  # for the snapshot
+            timeout_s = 60 if status is Status.OK else 1
+            told = declared(tmp_path, **NOW, persistence_timeout_s=timeout_s, duties=["snapshot"])
+            done = run(made, **told)
+            assert one(done, "snapshot").status is status
+            assert done.changed is (status is Status.OK)
+
 
 class TestMemory:
     def test_an_alert_at_eighty_percent(self, cached: Server, tmp_path: Path) -> None:

@@ -104,8 +104,15 @@ def _work(client: Client, work: Work, watch: Watch, why: str) -> Done:
         )
     began = watch.clock()
     (answer,) = replies(client, [(work.command,)])
+    if _is_busy(answer):
+        _settled(client, AOF_REWRITE, watch)
+        began = watch.clock()
+        (answer,) = replies(client, [(work.command,)])
     if isinstance(answer, errors.NoPermissionError):
         raise answer
+    if _is_busy(answer):
+        text = f"A new {work.title} is due ({why}), but another child process of the server is at work."
+        return _said(work, watch, Status.SKIPPED, text, "run the upkeep again when that has ended")
     if isinstance(answer, errors.ResponseError) and "in progress" not in str(answer):
         return _failed(work, watch, f"refused with: {' '.join(str(answer).split())[:160]}")
     info = _settled(client, work, watch)
@@ -138,6 +145,11 @@ def _settled(client: Client, work: Work, watch: Watch) -> Info:
 
 def _running(info: Info, work: Work) -> bool:
     return any(info.get(name, "0") != "0" for name in work.running)
+
+
+def _is_busy(answer: object) -> bool:
+    """Whether the server is at other work in the background: it does one at a time."""
+    return isinstance(answer, errors.ResponseError) and "another child process" in str(answer).lower()
 
 
 def _failed(work: Work, watch: Watch, how: str) -> Done:
