@@ -10,6 +10,7 @@ import typer
 
 from courtkeeper.cli import common
 from courtkeeper.cli.calendar_common import InventoryOption, JsonOption, RootOption, calendar_of, print_json
+from courtkeeper.findings import ConfigurationError, CourtkeeperError
 
 if TYPE_CHECKING:
     from courtkeeper.calendar.load import Loaded
@@ -34,8 +35,21 @@ def gate(
 
     It may where it is due, nobody holds it, no blackout is on, its window is open, and what must have passed
     before has: `courtkeeper calendar gate JOB -i … && courtkeeper run JOB -i …`.
-    Exit code 0: it may. 1: not now. 2: wrong usage, or the job is broken.
+    Exit code 0: it may. 1: not now. 2: wrong usage, the job is broken, or the store cannot be asked.
     """
+    try:
+        reason = _asked(job, inventory, root)
+    except CourtkeeperError as error:
+        # Its 1 would mean "not now": the engine would leave the job out and sound no alarm.
+        raise ConfigurationError(str(error)) from error
+    if as_json:
+        print_json({"job": job, "open": not reason, "reason": reason})
+    elif reason:
+        sys.stderr.write(f"courtkeeper: {job} does not begin: {common.printable(reason)}.\n")
+    sys.exit(common.FAILED if reason else 0)
+
+
+def _asked(job: str, inventory: str, root: str | None) -> str:
     from courtkeeper.runner.options import find_inventory
     from courtkeeper.store import open_store
 
@@ -44,12 +58,7 @@ def gate(
     checkout = common.checkout(root)
     with open_store(checkout) as store:
         system = find_inventory(checkout, inventory).name
-        reason = closed(loaded, job, system, store, datetime.now(UTC))
-    if as_json:
-        print_json({"job": job, "open": not reason, "reason": reason})
-    elif reason:
-        sys.stderr.write(f"courtkeeper: {job} does not begin: {common.printable(reason)}.\n")
-    sys.exit(common.FAILED if reason else 0)
+        return closed(loaded, job, system, store, datetime.now(UTC))
 
 
 def closed(loaded: Loaded, name: str, system: str, store: Store, now: datetime) -> str:

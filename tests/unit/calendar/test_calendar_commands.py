@@ -295,3 +295,19 @@ def test_the_gate_waits_for_what_must_have_passed(say: Any, tmp_path: Path) -> N
     assert "paused does not begin: it is disabled" in closed.err
     assert say("gate", "paused", "--json").json["open"] is False
     assert say("gate", "nothing").code == 2
+
+
+def test_a_gate_that_cannot_ask_the_store_is_broken_and_not_closed(
+    say: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("list")
+    store = tmp_path / "var/store/courtkeeper.sqlite"
+    store.parent.mkdir(parents=True)
+    store.write_bytes(b"no database at all" * 300)
+    said = say("gate", "backup")
+    assert said.code == 2
+    assert "is damaged" in said.err
+    monkeypatch.setenv("COURTKEEPER_STORE", "postgresql://me@127.0.0.1:1/x")
+    lost = say("gate", "backup", "--json")
+    assert lost.code == 2
+    assert "failed: connection" in lost.json["error"]
