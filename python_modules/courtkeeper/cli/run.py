@@ -43,7 +43,12 @@ def command(
     limit: Annotated[str | None, typer.Option("--limit", help="Only these hosts or groups.")] = None,
     extra_var: Annotated[
         list[str] | None,
-        typer.Option("-e", "--extra-var", help="A variable for the playbook.", metavar="KEY=VALUE"),
+        typer.Option(
+            "-e",
+            "--extra-var",
+            help="A variable for the playbook, or a JSON object of them.",
+            metavar="KEY=VALUE",
+        ),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option("--timeout", help="Stop the run after so long.", metavar="SECONDS")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from courtkeeper.runner.options import RunOptions, shown
@@ -20,8 +21,13 @@ def of_request(request: RunOptions, inventory: Path, day: str | None, redact: Re
     words += ["--check"] if request.check else []
     words += ["--diff"] if request.diff else []
     for name, value in request.extra_vars.items():
-        words += ["-e", f"{name}={MASK if looks_secret(name, value) else value}"]
+        plain = MASK if looks_secret(name, value) else value
+        words += ["-e", f"{name}={plain}" if isinstance(plain, str) else _as_json({name: plain})]
     words += ["--timeout", f"{request.timeout_s:g}"] if request.timeout_s is not None else []
     if request.secrets_file is not None:
         words += ["--secrets-file", shown(request.secrets_file.expanduser().resolve(), root)]
     return [redact.text(word) for word in words]
+
+
+def _as_json(value: dict[str, object]) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from courtkeeper.findings import ConfigurationError
 
 LEAGUE_TIME = ZoneInfo("America/New_York")
 _EXAMPLE = "-e nba_refresh_look_back_days=3"
+_JSON_EXAMPLE = """-e '{"restore_replace": ["main"]}'"""
 _RESERVED = {
     "courtkeeper_secrets": "secrets come from the file named by courtkeeper_secrets_file or --secrets-file",
     "courtkeeper_secrets_file": "name the file with --secrets-file",
@@ -29,7 +32,8 @@ class RunOptions:
     `job` names the playbook, `filed_as` what the run is filed by where that is another name (the calendar's);
     `run_id` its id, where the caller had to know it before (one of `store.new_run_id`).
     `root` is the checkout; `inventory` a directory, by path or by its name under `inventory/`;
-    `day` an ISO date, passed on as `courtkeeper_date`; `timeout_s` the most seconds the run may take;
+    `extra_vars` hold strings, or whatever JSON can say; `day` is an ISO date, passed on as
+    `courtkeeper_date`; `timeout_s` the most seconds the run may take;
     `grace_s` how long its processes have to end by themselves once it is cancelled.
     """
 
@@ -42,7 +46,7 @@ class RunOptions:
     diff: bool = False
     day: str | None = None
     limit: str | None = None
-    extra_vars: Mapping[str, str] = field(default_factory=dict)
+    extra_vars: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float | None = None
     secrets_file: Path | None = None
     report: bool = True
@@ -134,7 +138,7 @@ def parse_day(text: str, now: datetime) -> date:
     return day
 
 
-def check_extra_vars(extra_vars: Mapping[str, str]) -> None:
+def check_extra_vars(extra_vars: Iterable[str]) -> None:
     """Raise ConfigurationError for a name Ansible cannot use, or one that is the driver's own."""
     for name in extra_vars:
         if name in _RESERVED:
@@ -145,17 +149,35 @@ def check_extra_vars(extra_vars: Mapping[str, str]) -> None:
             )
 
 
-def parse_extra_vars(pairs: Iterable[str]) -> dict[str, str]:
-    """Return `key=value` pairs as a dict of strings. Raises ConfigurationError for any other shape."""
-    values: dict[str, str] = {}
+def parse_extra_vars(pairs: Iterable[str]) -> dict[str, Any]:
+    """Return variables by name: `key=value` pairs give strings, JSON objects what they hold.
+
+    Raises ConfigurationError for any other shape.
+    """
+    values: dict[str, Any] = {}
     for pair in pairs:
+        if pair.lstrip().startswith("{"):
+            values |= _json_object(pair)
+            continue
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
             # The text may hold a value that should not be repeated, so only its shape is named.
-            raise ConfigurationError(f"-e takes key=value, for example {_EXAMPLE}.")
+            raise ConfigurationError(f"-e takes key=value, for example {_EXAMPLE}, or a JSON object.")
         values[name.strip()] = value
     check_extra_vars(values)
     return values
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        # As above: where it is wrong, and nothing of what it holds.
+        where = f" (character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else ""
+        raise ConfigurationError(
+            f"-e got what begins as a JSON object and is none{where}: write it as {_JSON_EXAMPLE}."
+        ) from None
+    return found
 
 
 def shown(path: Path, root: Path) -> str:

@@ -101,9 +101,13 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def looks_secret(name: str, value: str) -> bool:
-    """Whether a variable is one that a person would not want to see written down."""
-    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(value))
+def looks_secret(name: str, value: object) -> bool:
+    """Whether a variable, or anything in it, is one that a person would not want to see written down."""
+    if isinstance(value, Mapping):
+        return looks_secret(name, "") or any(looks_secret(str(key), item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return any(looks_secret(name, item) for item in (*value, ""))
+    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(str(value)))
 
 
 class Redactor:

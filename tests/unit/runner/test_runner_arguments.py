@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from courtkeeper.runner import arguments
-from courtkeeper.runner.options import RunOptions
+from courtkeeper.runner.options import RunOptions, parse_extra_vars
 from courtkeeper.runner.secrets import Redactor, looks_secret
 
 ROOT = Path("/checkout")
@@ -35,6 +35,22 @@ def test_nothing_that_decides_what_runs_is_left_out() -> None:
         "-i", "inventory/embedded", "--date", "2026-02-11", "--limit", "platform", "--check", "--diff",
         "-e", "k=v", "-e", "other=a b", "--timeout", "90", "--secrets-file", "var/secrets.json",
     ]  # fmt: skip
+
+
+def test_what_json_can_say_comes_back_as_it_was() -> None:
+    given = {"restore_replace": ["main", "Dončić"], "limits": {"a": 1}, "word": "x", "none": None}
+    said = words(extra_vars=given)[2:]
+    assert said[:2] == ["-e", '{"restore_replace": ["main", "Dončić"]}']
+    assert parse_extra_vars(said[1::2]) == given
+
+
+def test_secrets_are_replaced_however_deep_they_lie() -> None:
+    given = {"server": {"user": "anna", "password": "abc"}, "notes": [{"text": "hunter2-hunter2"}]}
+    assert words(extra_vars=given)[2:] == [
+        "-e", "server=********", "-e", '{"notes": [{"text": "********"}]}',
+    ]  # fmt: skip
+    assert looks_secret("urls", ["http://h", "http://u:p@h"])
+    assert looks_secret("passwords", [])
 
 
 def test_secrets_are_replaced() -> None:

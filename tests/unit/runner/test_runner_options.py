@@ -96,13 +96,22 @@ def test_extra_vars_are_strings_and_may_hold_equals_signs() -> None:
     assert options.parse_extra_vars(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
 
 
+def test_a_json_object_keeps_the_kinds_of_its_values_and_the_last_one_counts() -> None:
+    given = ["a=1", ' {"a": ["x", 2], "b": {"c": null}}', "d=3", '{"d": true}', "{}"]
+    assert options.parse_extra_vars(given) == {"a": ["x", 2], "b": {"c": None}, "d": True}
+
+
 @pytest.mark.parametrize(
     ("pair", "message"),
     [
         ("courtkeeper_secrets={}", "-e may not set courtkeeper_secrets: .*--secrets-file"),
         ("courtkeeper_date=2026-02-11", "-e may not set courtkeeper_date: use --date"),
         ("courtkeeper_progress_file=/x", "-e may not set courtkeeper_progress_file"),
-        ("just-a-word", "-e takes key=value, for example"),
+        ("just-a-word", "-e takes key=value, for example .*, or a JSON object"),
+        ('{"courtkeeper_date": "2026-02-11"}', "-e may not set courtkeeper_date: use --date"),
+        ('{"a b": 1}', "'a b' is not a variable's name"),
+        ('{"password": hunter2', r"is none \(character 14\): write it as -e '\{\"restore_replace\": "),
+        ('{"a":' * 100_000, "-e got what begins as a JSON object and is none"),
         ("=value", "-e takes key=value"),
         ("@file=1", "'@file' is not a variable's name"),
     ],
