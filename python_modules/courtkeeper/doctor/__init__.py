@@ -36,7 +36,9 @@ def _said(check: Check, patient: Patient) -> Iterator[Finding]:
     try:
         yield from check(patient)
     except (CourtkeeperError, ImportError, OSError, ValueError) as error:
-        yield finding(check.__name__, "", Status.UNKNOWN, f"It could not be looked at: {error}.")
+        yield finding(
+            check.__name__, "", Status.UNKNOWN, f"It could not be looked at: {str(error).rstrip('.')}."
+        )
 
 
 def finding(

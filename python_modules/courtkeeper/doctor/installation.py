@@ -12,9 +12,13 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from courtkeeper.doctor import Patient, finding
-from courtkeeper.findings import ConfigurationError, Finding, Status
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Status
+
+if TYPE_CHECKING:
+    from courtkeeper.store.connection import Database
 
 _LEAST_PYTHON = (3, 11)
 _LEAST_ANSIBLE = (2, 19)
@@ -124,30 +128,43 @@ def _platform_bin(root: Path) -> str:
 
 
 def store(patient: Patient) -> Iterator[Finding]:
-    """The run store: there, of a version that this library knows, and used by whom."""
+    """The run store: there, readable, and of a version that this library knows."""
     try:
-        from courtkeeper.store.connection import Database, locate
-        from courtkeeper.store.schema import current, revisions
+        from courtkeeper.store.connection import ENVIRONMENT, Database, locate
     except ImportError as error:
         fix = "pip install 'courtkeeper[driver]'"
         yield finding("store", "", Status.CRIT, f"{error.name} is not installed.", fix)
         return
-    database = Database(locate(patient.root))
     try:
-        if database.is_sqlite and not Path(database.name).exists():
-            yield finding("store", "", Status.OK, "There is none yet: the first run makes it.")
-            return
-        found, newest = current(database), revisions()[-1]
-        if found is not None and found > newest:
-            text = f"It has schema {found}; this version of courtkeeper knows up to {newest}."
-            yield finding("store", database.name, Status.CRIT, text, "upgrade courtkeeper", found)
-        elif found != newest:
-            text = f"It has schema {found or 'none'}; the next command brings it to {newest}."
-            yield finding("store", database.name, Status.OK, text, observed=found)
-        else:
-            yield finding("store", database.name, Status.OK, f"Schema {found}.", observed=found)
+        database = Database(locate(patient.root))
+    except CourtkeeperError as error:
+        fix = f"correct {ENVIRONMENT}, or mend the directory that it names"
+        yield finding("store", "", Status.CRIT, str(error), fix)
+        return
+    try:
+        yield _schema(database)
+    except CourtkeeperError as error:
+        what = "put that file right" if database.is_sqlite else "see that the server answers"
+        fix = f"{what}, or name another store in {ENVIRONMENT}"
+        yield finding("store", database.name, Status.CRIT, str(error), fix)
     finally:
         database.close()
+
+
+def _schema(database: Database) -> Finding:
+    """Return what the store's schema says. Raises CourtkeeperError where it cannot be asked."""
+    from courtkeeper.store.schema import current, revisions
+
+    if database.is_sqlite and not Path(database.name).exists():
+        return finding("store", "", Status.OK, "There is none yet: the first run makes it.")
+    found, newest = current(database), revisions()[-1]
+    if found is not None and found > newest:
+        text = f"It has schema {found}; this version of courtkeeper knows up to {newest}."
+        return finding("store", database.name, Status.CRIT, text, "upgrade courtkeeper", found)
+    if found != newest:
+        text = f"It has schema {found or 'none'}; the next command brings it to {newest}."
+        return finding("store", database.name, Status.OK, text, observed=found)
+    return finding("store", database.name, Status.OK, f"Schema {found}.", observed=found)
 
 
 def disk(patient: Patient) -> Iterator[Finding]:

@@ -93,6 +93,30 @@ def test_a_store_of_a_newer_version_is_critical(patient: Patient) -> None:
     assert text.startswith("It has schema 9999; this version of courtkeeper knows up to ")
 
 
+@pytest.mark.parametrize(
+    ("where", "summary", "fix"),
+    [
+        ("damaged.sqlite", "damaged.sqlite is damaged (file is not a database)", "put that file right"),
+        (
+            "postgresql://me@127.0.0.1:1/x",
+            "me@127.0.0.1:1/x failed: connection",
+            "see that the server answers",
+        ),
+        ("foo://bar", "A store cannot be foo://…: give postgresql://…", "correct COURTKEEPER_STORE"),
+    ],
+)
+def test_a_store_that_cannot_be_asked_is_critical(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch, where: str, summary: str, fix: str
+) -> None:
+    (patient.root / "damaged.sqlite").write_bytes(b"no database at all" * 300)
+    monkeypatch.setenv("COURTKEEPER_STORE", where)
+    (found,) = installation.store(patient)
+    assert found.status is Status.CRIT
+    assert summary in found.summary
+    assert found.fix.startswith(fix)
+    assert not [each.summary for each in examine(patient) if each.summary.endswith("..")]
+
+
 def test_a_key_that_others_may_read_is_critical(patient: Patient) -> None:
     (patient.root / "var/vault").mkdir(parents=True)
     identity = patient.root / "identity.txt"
