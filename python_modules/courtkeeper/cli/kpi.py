@@ -17,11 +17,16 @@ _WIDTH = 24
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One of them, by its key.")] = "",
     inventory: Annotated[
         str,
-        typer.Option("-i", "--inventory", help="The system.", autocompletion=completion.inventories),
-    ] = "embedded",
+        typer.Option(
+            "-i",
+            "--inventory",
+            help="The system: a directory, as inventory/embedded.",
+            autocompletion=completion.inventories,
+        ),
+    ],
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One of them, by its key.")] = "",
     days: Annotated[int, typer.Option("--days", help="The window that is looked at.")] = 30,
     probe: Annotated[bool, typer.Option("--probe", help="Ask what is to be probed once, first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 Inventory = Annotated[
-    str, typer.Option("-i", "--inventory", help="The system.", autocompletion=completion.inventories)
+    str,
+    typer.Option(
+        "-i",
+        "--inventory",
+        help="The system: a directory, as inventory/embedded.",
+        autocompletion=completion.inventories,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Root = Annotated[str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")]
@@ -30,7 +36,7 @@ def try_channel(
     channel: Annotated[
         str, typer.Argument(metavar="CHANNEL", help="Its name.", autocompletion=completion.channels)
     ],
-    inventory: Inventory = "embedded",
+    inventory: Inventory,
     as_json: AsJson = False,
     root: Root = None,
 ) -> None:
@@ -54,11 +60,12 @@ def try_channel(
 
 
 @app.command("list")
-def list_channels(inventory: Inventory = "embedded", as_json: AsJson = False, root: Root = None) -> None:
+def list_channels(inventory: Inventory, as_json: AsJson = False, root: Root = None) -> None:
     """Show the channels, without their addresses, and what was sent or is still to be sent.
 
     Exit code 0; 2: wrong usage or configuration.
     """
+    from courtkeeper.notify.load import PATH
     from courtkeeper.notify.outbox import Outbox
 
     found, where, checkout = _setup(inventory, root)
@@ -74,7 +81,7 @@ def list_channels(inventory: Inventory = "embedded", as_json: AsJson = False, ro
     for each in channels:
         sys.stdout.write(f"{each['name']:<20} {each['kind']:<8} {each['address']}  {each['trouble']}\n")
     if not channels:
-        sys.stdout.write("Nobody is told of anything: declare channels in notifications.yml.\n")
+        sys.stdout.write(f"{where.name} tells nobody of anything: declare channels in {PATH}.\n")
     for row in latest:
         why = f"  {row.error}" if row.error else ""
         text = f"{row.created_at:%Y-%m-%d %H:%M}  {row.state:<8}  {row.channel}: {row.title}{why}"
@@ -82,7 +89,7 @@ def list_channels(inventory: Inventory = "embedded", as_json: AsJson = False, ro
 
 
 @app.command("deliver")
-def deliver_now(inventory: Inventory = "embedded", as_json: AsJson = False, root: Root = None) -> None:
+def deliver_now(inventory: Inventory, as_json: AsJson = False, root: Root = None) -> None:
     """Look what has happened and send what is due, once: for who runs no `courtkeeper serve`.
 
     Exit code 0: nothing waits. 1: something could not be sent, and will be tried again. 2: wrong usage.
@@ -109,7 +116,7 @@ def deliver_now(inventory: Inventory = "embedded", as_json: AsJson = False, root
     else:
         for sentence in said:
             sys.stderr.write(f"courtkeeper: {common.printable(sentence)}\n")
-        sys.stdout.write(f"{sent} sent, {waiting} waiting.\n")
+        sys.stdout.write(f"{where.name}: {sent} sent, {waiting} waiting.\n")
     if waiting or said:
         sys.exit(common.FAILED)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from courtkeeper.cli import _VERBS, serve
+from courtkeeper.cli import _VERBS, main, serve
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,20 @@ from courtkeeper.cli import _VERBS, serve
 def test_a_verb_answers_in_json(verb: str) -> None:
     command = import_module(_VERBS[verb].module).command
     assert "--json" in str(inspect.signature(command).parameters["as_json"].annotation)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["run backup", "serve", "approve backup", "calendar list", "kpi", "notify list", "notify test team",
+     "notify deliver"],
+)  # fmt: skip
+def test_what_is_about_one_system_takes_none_by_itself(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    assert "Missing option '-i' / '--inventory'" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

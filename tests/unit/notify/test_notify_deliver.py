@@ -16,6 +16,7 @@ from aiosmtpd.controller import Controller
 from courtkeeper.cli import main
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.notify.deliver import DeliveryError, deliver
+from courtkeeper.notify.load import PATH
 from courtkeeper.notify.model import Channel, Event, Ping
 from courtkeeper.notify.service import made_message as made
 from courtkeeper.platform.ports import free_port
@@ -130,14 +131,14 @@ def test_each_channel_has_a_command_that_tries_it(
         "team_address": f"json://{server.url}/sekret-path",
         "switch_address": f"http://{server.url}/sekret-ping",
     }
-    checkout(tmp_path, secrets)
+    inventory = checkout(tmp_path, secrets)
     monkeypatch.setenv("COURTKEEPER_ROOT", str(tmp_path))
     monkeypatch.delenv("COURTKEEPER_STORE", raising=False)
 
     def said(*words: str) -> tuple[int, str]:
         code: object = 0
         try:
-            main(["notify", *words])
+            main(["notify", *words, "-i", "embedded"])
         except SystemExit as ended:
             code = ended.code or 0
         seen = capfd.readouterr()
@@ -158,5 +159,7 @@ def test_each_channel_has_a_command_that_tries_it(
         "json://********",
         "http://********",
     ]
-    assert said("deliver")[0] == 0
+    assert said("deliver") == (0, "embedded: 1 sent, 0 waiting.\n")
     assert "team" in said("list")[1]
+    (inventory / PATH).unlink()
+    assert said("list")[1].startswith(f"embedded tells nobody of anything: declare channels in {PATH}.\n")
