@@ -33,17 +33,19 @@ def load_secrets(root: Path, inventory: Path, explicit: Path | None) -> dict[str
     Raises ConfigurationError naming file, key and the mend; never repeats the content.
     """
     if explicit is not None:
-        return _read_secrets(
-            explicit.expanduser(), root, f"--secrets-file {explicit}", "give a file that exists"
-        )
+        source = f"--secrets-file {explicit}"
+        return _read_secrets(explicit.expanduser(), root, source, missing="give a file that exists")
     settings = inventory / "group_vars" / "all" / "platform.yml"
     named = _named_file(settings, root)
     if named is None:
         return {}
     path = root / Path(named).expanduser()
     embedded = path.is_relative_to(root / "var" / "platform")
-    mend = "run `courtkeeper platform up`" if embedded else "create it with mode 0600, or correct the key"
-    return _read_secrets(path, root, f"{KEY} in {shown(settings, root)}", mend)
+    source = f"{KEY} in {shown(settings, root)}"
+    if embedded:
+        mend = "run `courtkeeper platform up`"
+        return _read_secrets(path, root, source, missing=mend, broken=mend)
+    return _read_secrets(path, root, source, missing="create it with mode 0600, or correct the key")
 
 
 def _named_file(settings: Path, root: Path) -> str | None:
@@ -73,27 +75,34 @@ def _named_file(settings: Path, root: Path) -> str | None:
     return value
 
 
-def _read_secrets(path: Path, root: Path, source: str, mend: str) -> dict[str, Any]:
-    name = shown(path, root)
+def _read_secrets(
+    path: Path, root: Path, source: str, *, missing: str, broken: str = "correct it"
+) -> dict[str, Any]:
+    file = f"The secrets file {shown(path, root)} ({source})"
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
-            raise ConfigurationError(
-                f"The secrets file {name} ({source}) can be read by others (mode {mode:04o}): "
-                f"run `chmod 600 {path}`."
-            )
+        _check_owners_alone(path, file)
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ConfigurationError(f"The secrets file {name} ({source}) does not exist: {mend}.") from None
+        raise ConfigurationError(f"{file} does not exist: {missing}.") from None
     except OSError as error:
-        raise ConfigurationError(
-            f"The secrets file {name} ({source}) cannot be read: {error.strerror}."
-        ) from None
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}.") from None
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise ConfigurationError(f"The secrets file {name} ({source}) must hold one JSON object: {mend}.")
+        raise ConfigurationError(f'{file} must hold one JSON object, as {{"name": "value"}}: {broken}.')
     return content
+
+
+def _check_owners_alone(path: Path, file: str) -> None:
+    """Raise ConfigurationError unless `path` is a file, or a pipe, that its owner alone can read."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        what = "a directory" if stat.S_ISDIR(mode) else "no plain file"
+        raise ConfigurationError(f"{file} is {what}: name a file.")
+    if mode & 0o077:
+        raise ConfigurationError(
+            f"{file} can be read by others (mode {stat.S_IMODE(mode):04o}): run `chmod 600 {path}`."
+        )
 
 
 def one_line(text: str) -> str:

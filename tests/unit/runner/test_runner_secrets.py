@@ -121,11 +121,21 @@ def test_a_file_others_can_read_is_refused_with_the_chmod(root: Path, mode: int)
         load_secrets(root, root, path)
 
 
+def test_what_is_no_file_is_not_to_be_given_other_rights(root: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"\(--secrets-file .*\) is a directory: name a file\.$"):
+        load_secrets(root, root, root)
+    with pytest.raises(ConfigurationError, match=r"is no plain file: name a file\.$"):
+        load_secrets(root, root, Path("/dev/null"))
+
+
 @pytest.mark.parametrize("content", ["hunter2hunter2", '["hunter2hunter2"]', ""])
 def test_a_file_of_another_shape_is_refused_without_showing_it(root: Path, content: str) -> None:
-    with pytest.raises(ConfigurationError, match="must hold one JSON object") as caught:
+    with pytest.raises(ConfigurationError, match=r"must hold one JSON object, .*: correct it\.$") as caught:
         load_secrets(root, root, put(root / "s.json", content))
     assert "hunter2" not in str(caught.value)
+    put(root / "var/platform/secrets.json", content)
+    with pytest.raises(ConfigurationError, match="run `courtkeeper platform up`"):
+        load_secrets(root, name_file(root, "courtkeeper_secrets_file: var/platform/secrets.json"), None)
 
 
 @pytest.mark.parametrize("value", ["'{{ x }}'", "[a]", ""])
