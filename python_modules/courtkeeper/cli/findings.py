@@ -62,7 +62,9 @@ def _block(console: Console, finding: Finding) -> None:
     from rich.text import Text
 
     word = finding.status.name
-    head = Text.assemble((f"{word:<{_INDENT}}", COLOURS[word]), (printable(finding.subject), "bold"))
+    head = Text.assemble(
+        (f"{word:<{_INDENT}}", COLOURS[word]), (printable(finding.subject), "bold"), _id(finding)
+    )
     console.print(head, soft_wrap=True)
     console.print(Padding(Text(printable(finding.summary)), (0, 0, 0, _INDENT)))
     for label, text in (("Done: ", finding.applied), ("Mend: ", finding.fix), ("Undo: ", finding.undo)):
@@ -71,15 +73,21 @@ def _block(console: Console, finding: Finding) -> None:
     console.print()
 
 
+def _id(finding: Finding) -> tuple[str, str]:
+    """Return what --check, --threshold and `findings --id` take, as the end of a line."""
+    return f" ({printable(finding.id)})", "dim"
+
+
 def _table(console: Console, good: Iterable[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")  # names are there to be copied
+    for _ in range(2):
+        table.add_column(overflow="fold")  # names are there to be copied
     for finding in good:
-        cells = (Text(printable(finding.subject)), Text(printable(finding.summary)))
+        cells = (Text(printable(finding.subject)), Text.assemble(printable(finding.summary), _id(finding)))
         table.add_row(Text("OK", COLOURS["OK"]), *cells)
     if table.row_count:
         console.print(table)

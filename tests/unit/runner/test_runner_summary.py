@@ -68,6 +68,18 @@ def test_the_jobs_own_sentence_follows_the_verdict(capsys: pytest.CaptureFixture
     assert lines(capsys, record(Status.OK, summaries=[said]))[1] == said
 
 
+@pytest.mark.parametrize("columns", ["200", "30"])
+def test_each_finding_has_the_id_that_options_take(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    got = lines(capsys, record(Status.WARN, Status.OK))
+    assert "WARN     thing 0 (a.b)" in got
+    assert [line.split() for line in got if line.startswith("OK ") and "thing" in line] == [
+        ["OK", "thing", "1", "So.", "(a.b)"]
+    ]
+
+
 def test_a_failure_says_what_was_changed_before_it(capsys: pytest.CaptureFixture[str]) -> None:
     broken = record(status=RunStatus.FAILED, changed=True, message="It broke.", actions=["game 1 loaded"])
     got = lines(capsys, broken)
