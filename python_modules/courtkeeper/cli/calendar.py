@@ -17,9 +17,12 @@ from courtkeeper.cli.calendar_common import (
     calendar_of,
     print_json,
     show_problems,
+    usual_zone,
 )
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from courtkeeper.calendar.load import Loaded
     from courtkeeper.calendar.model import Job
     from courtkeeper.calendar.plan import Slot
@@ -83,6 +86,7 @@ def _list(loaded: Loaded, now: datetime) -> None:
     from courtkeeper.calendar.words import words
 
     console = Console(highlight=False)
+    usual = usual_zone(loaded)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("Job", "Next", "When", "Owner", ""):
         table.add_column(name, no_wrap=name in ("Job", "Next"))
@@ -91,26 +95,20 @@ def _list(loaded: Loaded, now: datetime) -> None:
         following = schedule.after(now) if job.enabled else None
         cells = (
             job.name,
-            _moment(following, loaded, job) if following else "disabled",
-            words(schedule) + ("" if job.time_zone == _usual(loaded) else f" {job.time_zone}"),
+            _moment(following, schedule.zone) if following else "disabled",
+            words(schedule) + ("" if job.time_zone == usual else f" {job.time_zone}"),
             job.owner,
             _remarks(job),
         )
         table.add_row(*(Text(common.printable(cell)) for cell in cells), style="" if job.enabled else "dim")
     if loaded.jobs:
         console.print(table)
-        console.print(f"\n{len(loaded.jobs)} jobs of {loaded.file}; times are {_usual(loaded)}'s.")
+        console.print(f"\n{len(loaded.jobs)} jobs of {loaded.file}; times are {usual}'s.")
     show_problems(console, loaded)
 
 
-def _usual(loaded: Loaded) -> str:
-    """Return the zone most jobs are in."""
-    zones = [job.time_zone for job in loaded.jobs]
-    return max(zones, key=zones.count, default="UTC")
-
-
-def _moment(instant: datetime, loaded: Loaded, job: Job) -> str:
-    return f"{instant.astimezone(loaded.schedules[job.name].zone):%a %d %b %H:%M}"
+def _moment(instant: datetime, zone: ZoneInfo) -> str:
+    return f"{instant.astimezone(zone):%a %d %b %H:%M}"
 
 
 def _remarks(job: Job) -> str:
@@ -170,18 +168,24 @@ def _next(loaded: Loaded, found: list[Slot], now: datetime) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from courtkeeper.calendar.recurrence import zone_of
+
     console = Console(highlight=False)
+    usual = usual_zone(loaded)
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=False)
     for slot in found:
-        moment = _moment(slot.scheduled_for, loaded, slot.job)
         table.add_row(
-            Text(moment),
+            Text(_moment(slot.scheduled_for, zone_of(usual))),
             Text(f"in {_span(slot.scheduled_for - now)}"),
             Text(slot.job.name),
             Text(common.printable(slot.obstacle.sentence) if slot.obstacle else _remarks(slot.job)),
             style="yellow" if slot.obstacle else "",
         )
-    console.print(table if found else "Nothing comes: no job is enabled.")
+    if found:
+        console.print(table)
+        console.print(f"\nTimes are {usual}'s.")
+    else:
+        console.print("Nothing comes: no job is enabled.")
     show_problems(console, loaded)
 
 

@@ -38,6 +38,12 @@ def calendar_of(inventory: str, root: str | None) -> Loaded:
     return load(find_inventory(checkout, inventory), checkout)
 
 
+def usual_zone(loaded: Loaded) -> str:
+    """Return the zone most jobs are in: a list of several jobs' times is in that one."""
+    zones = [job.time_zone for job in loaded.jobs]
+    return max(zones, key=zones.count, default="UTC")
+
+
 def print_json(value: dict[str, Any]) -> None:
     """Print a value as one line of JSON."""
     import msgspec

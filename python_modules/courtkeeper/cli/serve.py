@@ -67,6 +67,7 @@ def command(
     """Run what the system's calendar says, until SIGTERM or SIGINT; a second one ends the runs at once.
 
     The dashboard is served beside it, on this machine alone unless --listen says otherwise.
+    Exit code 0; 2: wrong usage or configuration, with --preview also where the calendar is to be mended.
     """
     from courtkeeper.runner.options import find_inventory
 
@@ -113,11 +114,16 @@ def _preview(root: Path, inventory: Path, length: timedelta, *, as_json: bool) -
     if as_json:
         problems = [str(problem) for problem in loaded.problems]
         common.print_json({"slots": coming, "problems": problems})
-        return
-    _show(loaded, coming)
+    else:
+        _show(loaded, coming, length)
+    sys.exit(common.MISUSED if loaded.problems else 0)
 
 
-def _show(loaded: Loaded, coming: list[Preview]) -> None:
+def _show(loaded: Loaded, coming: list[Preview], length: timedelta) -> None:
+    from courtkeeper.calendar.recurrence import zone_of
+    from courtkeeper.cli.calendar_common import usual_zone
+
+    usual = usual_zone(loaded)
     for problem in loaded.problems:
         sys.stderr.write(f"courtkeeper: {common.printable(str(problem))}\n")
     for each in coming:
@@ -126,8 +132,11 @@ def _show(loaded: Loaded, coming: list[Preview]) -> None:
         notes += [f"waits for {', '.join(each.waits_for)}"] if each.waits_for else []
         notes += ["waits for approval"] if each.approval else []
         takes = "?" if each.expected_s is None else f"{each.expected_s / 60:.1f} min"
-        text = f"{each.scheduled_for:%Y-%m-%d %H:%M}  {takes:>9}  {each.job}"
+        text = f"{each.scheduled_for.astimezone(zone_of(usual)):%Y-%m-%d %H:%M}  {takes:>9}  {each.job}"
         sys.stdout.write(common.printable(f"{text}  {'; '.join(notes)}".rstrip()) + "\n")
+    hours = length / timedelta(hours=1)
+    said = f"\nTimes are {usual}'s." if coming else f"Nothing is due within {hours:g} h."
+    sys.stdout.write(f"{said}\n")
 
 
 @contextlib.contextmanager

@@ -85,7 +85,7 @@ def preview(
         for key in job.locks:
             # Only those that still hold something are kept: a long preview stays small.
             held = [each for each in busy.get(key, []) if each[0] > begins]
-            busy[key] = [*held, (ends, f"{job.name} at {begins:%Y-%m-%d %H:%M}")]
+            busy[key] = [*held, (ends, f"{job.name} at {begins:%Y-%m-%d %H:%M} UTC")]
         window = loaded.windows[job.name]
         found.append(
             Preview(

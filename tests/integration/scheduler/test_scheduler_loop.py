@@ -394,7 +394,7 @@ def test_a_preview_says_what_will_not_fit(light: Store, tmp_path: Path) -> None:
         ("a", 1800.0, False),
         ("b", None, None),
     ]
-    assert seen[1].waits_for == ["a at 2026-03-02 01:00"]
+    assert seen[1].waits_for == ["a at 2026-03-02 01:00 UTC"]
 
 
 def test_stopping_leaves_nothing_behind(light: Store, tmp_path: Path) -> None:

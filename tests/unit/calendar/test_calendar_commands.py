@@ -62,14 +62,14 @@ class Said(NamedTuple):
 
 @pytest.fixture
 def say(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Run `courtkeeper calendar …` on a checkout; its calendar is the one above, or what is given."""
+    """Run `courtkeeper calendar …`, or another verb, on a checkout with the calendar above, or another."""
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*words: str, calendar: str = CALENDAR) -> Said:
+    def run(*words: str, verb: str = "calendar", calendar: str = CALENDAR) -> Said:
         if not (tmp_path / "inventory").exists():
             calendars.checkout(tmp_path, calendar)
         with pytest.raises(SystemExit) as ended:
-            main(["calendar", *words, "-i", "home", "--root", str(tmp_path)])
+            main([verb, *words, "-i", "home", "--root", str(tmp_path)])
         out, err = capsys.readouterr()
         code = ended.value.code
         return Said(code if isinstance(code, int) else 0, out, err)
@@ -99,9 +99,25 @@ def test_what_comes_next_is_listed(say: Any) -> None:
     assert len(times) == 3
     shown = say("next", "-n", "3")
     assert shown.code == 0
-    assert len(shown.out.splitlines()) == 3
+    assert len(shown.out.splitlines()) == 5
+    assert shown.out.endswith("\n\nTimes are America/New_York's.\n")
     assert re.match(r" *\w{3} \d\d \w{3} \d\d:\d\d +in (\d+ d )?\d+ (h|min)", shown.out)
     assert say("next", "--job", "refesh").code == 2
+
+
+def test_what_comes_next_is_in_one_zone_wherever_it_is_asked(say: Any) -> None:
+    job = "    - {name: utc, playbook: backup, schedule: FREQ=DAILY;BYHOUR=9, time_zone: UTC}\n"
+    slots = say("next", "-n", "6", "--json", calendar=CALENDAR + job).json["slots"]
+    begin = [datetime.fromisoformat(each["scheduled_for"]) for each in slots]
+    local = [f"{each.astimezone(zone_of('America/New_York')):%d %H:%M}" for each in begin]
+    assert "utc" in [each["job"] for each in slots]
+    shown = say("next", "-n", "6").out
+    assert [" ".join(each) for each in re.findall(r"(?m)^\w+ (\d\d) \w+ (\d\d:\d\d)", shown)] == local
+    preview = say("--preview", "100", verb="serve")
+    assert preview.code == 0
+    assert re.findall(r"(?m)^\d+-\d+-(\d\d \d\d:\d\d)", preview.out)[:6] == local
+    assert preview.out.endswith("\n\nTimes are America/New_York's.\n")
+    assert say("--preview", "0", verb="serve").out == "Nothing is due within 0 h.\n"
 
 
 def test_a_good_calendar_is_good_and_moved_times_are_said(say: Any) -> None:
@@ -124,6 +140,10 @@ def test_a_broken_one_is_said_with_the_line_and_the_rest_is_shown(say: Any) -> N
     assert "Not run until mended: typo." in listed.out
     assert say("list", "--json").json["problems"][0]["job"] == "typo"
     assert say("gate", "typo").code == 2
+    preview = say("--preview", "48", verb="serve")
+    assert preview.code == 2
+    assert "did you mean schedule?" in preview.err
+    assert say("--preview", "48", "--json", verb="serve").code == 2
 
 
 def test_a_system_that_is_not_there_is_misuse(say: Any, capsys: pytest.CaptureFixture[str]) -> None:
