@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,17 +18,26 @@ def check_role_variables(names: Iterable[str], root: Path, playbook: Path) -> No
     """Raise ConfigurationError for a name that begins as a role's variables do, but that no role knows.
 
     A variable of a role is named `<role>_x`. Ansible takes any other name without a word, so a misspelt
-    one would change nothing. Roles without an argument spec, and names of other shapes, pass.
+    one would change nothing; nor would `<playbook>_x` where the playbook's role has another name. Roles
+    without an argument spec, names of other shapes, and what the playbook itself reads, pass.
     """
     specs = {role: _specified(root / "roles" / role) for role in _roles(_compose(playbook))}
     known = set().union(*specs.values())
     for name in names:
-        of = [role for role, spec in specs.items() if spec and name.startswith(f"{role}_")]
-        if not of or name in known:
+        if name in known or not (owner := _owner(name, specs, playbook)):
             continue
-        role = max(of, key=len)
         near = get_close_matches(name, sorted(known), n=1, cutoff=0.0)[0]
-        raise ConfigurationError(f"-e {name}: the role {role} has no such variable; did you mean {near}?")
+        raise ConfigurationError(f"-e {name}: {owner} has no such variable; did you mean {near}?")
+
+
+def _owner(name: str, specs: Mapping[str, set[str]], playbook: Path) -> str:
+    """Return whose variable one of that name would have to be; empty where that cannot be told."""
+    if of := [role for role, spec in specs.items() if spec and name.startswith(f"{role}_")]:
+        return f"the role {max(of, key=len)}"
+    told = specs and all(specs.values()) and name.startswith(f"{playbook.stem}_")
+    if told and not re.search(rf"\b{re.escape(name)}\b", playbook.read_text("utf-8")):
+        return f"the playbook {playbook.stem}"
+    return ""
 
 
 def _roles(node: Node | None) -> Iterator[str]:

@@ -78,6 +78,32 @@ def test_a_longer_roles_variable_is_not_taken_for_a_shorter_ones(root: Path) -> 
         check(root, "- hosts: all\n  roles: [tuner, tuner_cache]\n", "tuner_cache_memroy")
 
 
+def test_a_name_that_begins_as_the_playbooks_is_none_of_its_roles(root: Path) -> None:
+    tuned = "- hosts: all\n  become: '{{ playbook_become }}'\n  roles: [tuner]\n"
+    check(root, tuned, "playbook_become", "playbooks", "tuner_memory")
+    with pytest.raises(ConfigurationError) as caught:
+        check(root, tuned, "playbook_memory")
+    assert str(caught.value) == (
+        "-e playbook_memory: the playbook playbook has no such variable; did you mean tuner_memory?"
+    )
+    for unsure in ("- hosts: all\n  roles: [tuner, free]\n", "- hosts: all\n"):
+        check(root, unsure, "playbook_memory")
+
+
+@pytest.mark.parametrize(
+    ("playbook", "name", "near"),
+    [
+        ("database_upkeep", "database_upkeep_window_s", "postgres_upkeep_window_s"),
+        ("database_performance", "database_performance_user", "postgres_performance_user"),
+        ("backup", "backup_become_user", "vault_backup_become_user"),
+        ("nba_import", "nba_import_seasons", "nba_refresh_"),
+    ],
+)
+def test_our_own_jobs_that_are_not_named_as_their_role(playbook: str, name: str, near: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"did you mean {near}"):
+        check_role_variables([name], CHECKOUT, CHECKOUT / f"playbooks/{playbook}.yml")
+
+
 def test_the_example_in_our_own_messages_exists() -> None:
     with pytest.raises(ConfigurationError) as caught:
         options.parse_extra_vars(["word"])
