@@ -138,6 +138,16 @@ def test_playbooks_name_whom_they_are_for() -> None:
             assert "all" not in hosts, playbook.name
 
 
+@pytest.mark.parametrize(
+    "role", ["agent", "certificate_renewal", "log_rotation", "os_patching", "redis_host"]
+)
+def test_a_playbook_for_root_becomes_root_and_its_role_knows_the_variable(role: str) -> None:
+    spec = yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text())["argument_specs"]
+    assert spec["main"]["options"][f"{role}_become"]["default"] is True
+    plays = yaml.safe_load((ROOT / f"playbooks/{role}.yml").read_text())
+    assert plays[-1]["become"] == f"{{{{ {role}_become | default(true) }}}}"
+
+
 # Whom a domain's playbooks are for; the last group of a pattern such as caches:&servers counts.
 GROUPS = {"hosts": "servers", "postgres": "databases", "redis": "caches", "nba": "platform"}
 
