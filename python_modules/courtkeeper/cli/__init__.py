@@ -89,7 +89,7 @@ def _build(arguments: list[str]) -> typer.Typer:
         if name == wanted:
             _mount(app, name, verb)
         else:
-            app.command(name, help=verb.help)(_placeholder)
+            app.command(name, short_help=verb.help)(_placeholder)
     return app
 
 
@@ -102,7 +102,7 @@ def _words_to_complete() -> list[str]:
 def _mount(app: typer.Typer, name: str, verb: _Verb) -> None:
     module = import_module(verb.module)
     if hasattr(module, "command"):
-        app.command(name, help=verb.help)(module.command)
+        app.command(name, short_help=verb.help)(module.command)
     else:
         app.add_typer(module.app, name=name, help=verb.help)
 

@@ -35,7 +35,7 @@ def command(
         str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
     ] = None,
 ) -> None:
-    """Approve one slot of a job."""
+    """Let one slot of a job begin that waits for a person."""
     from courtkeeper.calendar.load import load
     from courtkeeper.runner.options import find_inventory
 

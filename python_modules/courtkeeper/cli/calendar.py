@@ -34,7 +34,7 @@ calendar_gate.add_to(app)
 _YEAR = timedelta(days=366)
 
 
-@app.command("list")
+@app.command("list", short_help="Show the jobs: when they run, what holds, who answers.")
 def list_jobs(inventory: InventoryOption, as_json: JsonOption = False, root: RootOption = None) -> None:
     """Show the jobs: when they run, when next, what holds for them, and who answers.
 
@@ -121,7 +121,7 @@ def _remarks(job: Job) -> str:
     return ", ".join(found)
 
 
-@app.command("next")
+@app.command("next", short_help="Show what comes next, and what stands in its way.")
 def next_slots(
     inventory: InventoryOption,
     job: Annotated[str, typer.Option("--job", help="Only this job.")] = "",
@@ -197,7 +197,7 @@ def _span(span: timedelta) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-@app.command("check")
+@app.command("check", short_help="Say all that is wrong with the calendar, by file and line.")
 def check_calendar(inventory: InventoryOption, as_json: JsonOption = False, root: RootOption = None) -> None:
     """Say all that is wrong with the calendar, with file and line, and what may not be meant.
 

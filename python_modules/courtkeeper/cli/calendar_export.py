@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
-    app.command("export")(export_calendar)
+    app.command("export", short_help="Compile the calendar for another engine.")(export_calendar)
 
 
 def export_calendar(
@@ -54,8 +54,10 @@ def export_calendar(
 ) -> None:
     """Compile the calendar for another engine: exactly, or refused with the reason.
 
-    Disabled jobs are left out. Exit code 0: all were compiled. 1: some were refused. 2: wrong usage, or
-    something is wrong with the calendar (the good jobs are compiled all the same).
+    Disabled jobs are left out; AWX gets theirs as disabled schedules.
+
+    Exit code 0: all were compiled. 1: some were refused. 2: wrong usage, or something is wrong with the
+    calendar (the good jobs are compiled all the same).
     """
     from courtkeeper.export.exporting import export
 

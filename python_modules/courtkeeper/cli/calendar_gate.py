@@ -22,7 +22,7 @@ _EARLY = timedelta(seconds=5)
 
 def add_to(app: typer.Typer) -> None:
     """Add the command of this file."""
-    app.command("gate")(gate)
+    app.command("gate", short_help="Say whether a job may begin now.")(gate)
 
 
 def gate(
@@ -35,6 +35,7 @@ def gate(
 
     It may where it is due, nobody holds it, no blackout is on, its window is open, and what must have passed
     before has: `courtkeeper calendar gate JOB -i … && courtkeeper run JOB -i …`.
+
     Exit code 0: it may. 1: not now. 2: wrong usage, the job is broken, or the store cannot be asked.
     """
     try:

@@ -23,7 +23,7 @@ _CORRUPTION_BUDGET_S = 60.0
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command("postgres")
+@app.command("postgres", short_help="Check a Postgres database.")
 def postgres(
     dsn: Annotated[
         str,
@@ -97,7 +97,7 @@ def postgres(
         sys.exit(common.CRITICAL if worst(result.findings) is Status.CRIT else 0)
 
 
-@app.command("backups")
+@app.command("backups", short_help="Check the backups of a vault and of pgBackRest.")
 def backups(
     vault: Annotated[
         str,
@@ -148,7 +148,7 @@ def backups(
     sys.exit(common.CRITICAL if worst(result.findings) is Status.CRIT else 0)
 
 
-@app.command("redis")
+@app.command("redis", short_help="Check a Redis or Valkey server.")
 def redis(
     url: Annotated[
         str,

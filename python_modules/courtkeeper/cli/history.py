@@ -45,7 +45,7 @@ def command(
         str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
     ] = None,
 ) -> None:
-    """Show what ran."""
+    """Show what ran, the latest first, or one run closely."""
     checkout = common.checkout(root)
     with stores.opened(checkout) as store:
         if run is not None:

@@ -31,7 +31,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing els
 Root = Annotated[str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")]
 
 
-@app.command("test")
+@app.command("test", short_help="Send a test message to a channel, or a ping, now.")
 def try_channel(
     channel: Annotated[
         str, typer.Argument(metavar="CHANNEL", help="Its name.", autocompletion=completion.channels)
@@ -59,7 +59,7 @@ def try_channel(
         sys.stdout.write(f"{channel} ({kind}) took the test message {message.reference}.\n")
 
 
-@app.command("list")
+@app.command("list", short_help="Show the channels, and what was sent or waits.")
 def list_channels(inventory: Inventory, as_json: AsJson = False, root: Root = None) -> None:
     """Show the channels, without their addresses, and what was sent or is still to be sent.
 
@@ -88,7 +88,7 @@ def list_channels(inventory: Inventory, as_json: AsJson = False, root: Root = No
         sys.stdout.write(common.printable(text) + "\n")
 
 
-@app.command("deliver")
+@app.command("deliver", short_help="Send what is due, once: where no `serve` runs.")
 def deliver_now(inventory: Inventory, as_json: AsJson = False, root: Root = None) -> None:
     """Look what has happened and send what is due, once: for who runs no `courtkeeper serve`.
 

@@ -36,9 +36,9 @@ def command(
         str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
     ] = None,
 ) -> None:
-    """Show what is wrong.
+    """Show what runs have found wrong, the worst first, and since when.
 
-    Exit code 3: something of it is critical.
+    Exit code 0: nothing of it is critical. 2: wrong usage. 3: something is.
     """
     if finding is not None and not everything:
         raise ConfigurationError("--id goes with --all: it lists one finding's history.")

@@ -73,7 +73,7 @@ def command(
         str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
     ] = None,
 ) -> None:
-    """Run a job on a system.
+    """Run a job on a system, and report what it found and did.
 
     A job of the calendar has its playbook, limit, variables and time limit, where nothing else is said, and
     holds what it holds when it runs by itself. With --start-at JOB the jobs between run one after the other,

@@ -67,6 +67,7 @@ def command(
     """Run what the system's calendar says, until SIGTERM or SIGINT; a second one ends the runs at once.
 
     The dashboard is served beside it, on this machine alone unless --listen says otherwise.
+
     Exit code 0; 2: wrong usage or configuration, with --preview also where the calendar is to be mended.
     """
     from courtkeeper.runner.options import find_inventory

@@ -41,6 +41,7 @@ def command(
 
     What is a command (of courtkeeper, or apt-get on a host) can be run from here; statements for a database
     or a cache, and instructions, are for a person who sees what has changed since.
+
     Exit code 0; 1: the command failed; 2: wrong usage.
     """
     from courtkeeper import undo

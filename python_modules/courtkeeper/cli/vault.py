@@ -20,7 +20,7 @@ app.add_typer(vault_keys.app, name="keys", help="Make keys, and seal backups ane
 vault_restore.add_to(app)
 
 
-@app.command("list")
+@app.command("list", short_help="Show the backups, the newest first.")
 def list_backups(
     vault: VaultOption = "",
     source: Annotated[str, typer.Option("--source", help="Only the backups of this source.")] = "",
@@ -88,7 +88,7 @@ def _listing(vault: str, seen: Catalog, missing: Sequence[str], now: datetime) -
     }
 
 
-@app.command("verify")
+@app.command("verify", short_help="Read backups everywhere and compare them.")
 def verify_backups(
     backup: Annotated[str, typer.Argument(metavar="[ID]", help="Read this backup whole, everywhere.")] = "",
     vault: VaultOption = "",
@@ -98,6 +98,7 @@ def verify_backups(
     """Read backups from every destination and compare them with what was written. It is not a drill.
 
     Without an ID: the newest of each source, and older ones in turn, as the policy says.
+
     Exit code 0: nothing critical. 2: wrong usage. 3: critical findings.
     """
     from courtkeeper.vault.policy import policy_from
@@ -138,7 +139,7 @@ def release_backup(backup: BackupArgument, vault: VaultOption = "", as_json: Jso
     end(release(settings.name, destinations, backup, signers=settings.signers), as_json=as_json)
 
 
-@app.command("prune")
+@app.command("prune", short_help="Remove what retention does not keep.")
 def prune_backups(
     check: Annotated[bool, typer.Option("--check", help="Say what would go, and remove nothing.")] = False,
     vault: VaultOption = "",

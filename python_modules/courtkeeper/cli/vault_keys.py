@@ -18,7 +18,7 @@ or put it into a password manager. Without it no backup can be opened, by nobody
 """
 
 
-@app.command("new")
+@app.command("new", short_help="Make the keys of a vault.")
 def new(
     identity: Annotated[
         str,
@@ -60,7 +60,7 @@ def new(
         _say(f"made {signing}; manifests that it signs count where signers names\n{signer}")
 
 
-@app.command("reseal")
+@app.command("reseal", short_help="Seal backups anew for today's recipients.")
 def reseal(
     vault: Annotated[
         str, typer.Option("--vault", metavar="FILE", help="The vault's settings, as other verbs take them.")

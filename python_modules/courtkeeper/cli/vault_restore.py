@@ -18,9 +18,11 @@ CheckOption = Annotated[bool, typer.Option("--check", help="Say what would happe
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to those of the vault."""
-    app.command("drill")(drill_backups)
-    app.command("restore")(restore_backup)
-    app.command("former")(former_states)
+    app.command("drill", short_help="Restore into a scratch instance, and prove what came out.")(
+        drill_backups
+    )
+    app.command("restore", short_help="Restore to the side, check it there, and swap it in.")(restore_backup)
+    app.command("former", short_help="Show, and remove, what restores kept of before.")(former_states)
 
 
 def drill_backups(
@@ -36,6 +38,7 @@ def drill_backups(
     """Restore backups into a scratch instance, look at all that came out, time it, and destroy the scratch.
 
     Without an ID: the newest of each source, and an older one in turn. What is in use is not touched.
+
     Exit code 0: proven, within the agreed limits. 1: a drill is at work. 2: wrong usage. 3: critical.
     """
     from courtkeeper.vault.drill.run import drill
@@ -88,6 +91,7 @@ def restore_backup(
     """Restore to the side, check it there, and swap it in; what was in use is kept until you say otherwise.
 
     --check says what would happen, how long it should take, and what would be lost.
+
     Exit code 0: restored. 1: failed, and what is in use is as it was. 2: refused. 3: critical findings.
     """
     from courtkeeper.vault.restore.request import request_from

@@ -38,6 +38,30 @@ def test_what_is_about_one_system_takes_none_by_itself(
     assert "Missing option '-i' / '--inventory'" in capsys.readouterr().err
 
 
+def helped(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code in (0, None)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["run", "serve", "findings", "kpi", "report", "undo", "doctor"])
+def test_a_verbs_help_is_all_that_it_says_of_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Exit code 0" in helped(capsys, verb)
+    assert _VERBS[verb].help in helped(capsys), "the overview has one line"
+
+
+@pytest.mark.parametrize("words", ["", "calendar", "check", "notify", "platform", "vault", "vault keys"])
+def test_an_overview_cuts_no_line_off(
+    words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, _, commands = helped(capsys, *words.split()).partition("Commands:\n")
+    for line in commands.splitlines():
+        assert line.endswith(".")
+        assert not line.endswith("..."), line
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize(("stream", "say"), [("stderr", serve._say), ("stdout", serve._say_json)])
 def test_a_log_on_a_full_disk_does_not_end_the_scheduler(
