@@ -32,7 +32,11 @@ class Availability(Indicator):
         hours = evidence.probes()
         asked = sum(each.asked for each in hours)
         if not asked:
-            return Found(None, "Nothing was probed: declare courtkeeper_probes in probes.yml.")
+            return Found(
+                None,
+                "Nothing was probed in the window: `courtkeeper serve` probes what courtkeeper_probes of "
+                "probes.yml declares, `courtkeeper kpi --probe` does it once.",
+            )
         days = by_day((each.hour, each.asked, each.answered) for each in hours)
         names = sorted({each.name for each in hours})
         parts = [
@@ -86,7 +90,7 @@ class Unattended(Indicator):
     title = "Maintenance without a person"
     definition = (
         "Of all maintenance that ended in the window, the share that the calendar began and that ended "
-        " well, with nobody approving, starting, or cancelling it. Check mode is no maintenance."
+        "well, with nobody approving, starting, or cancelling it. Check mode is no maintenance."
     )
     unit = "%"
     better = "more"

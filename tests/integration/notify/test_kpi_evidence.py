@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from courtkeeper.cli import main
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.kpi import probes
 from courtkeeper.kpi.definitions import INDICATORS
@@ -17,7 +18,7 @@ from courtkeeper.kpi.measure import measure
 from courtkeeper.kpi.probes import Answer, Probe, Prober, ask
 from courtkeeper.runner.record import RunStatus
 from courtkeeper.store import Store
-from support.notices import receiver, scheduled, slot
+from support.notices import checkout, receiver, scheduled, slot
 from support.records import GOOD, NOON, found, record
 
 Measure = Callable[..., Kpi]
@@ -39,10 +40,23 @@ def test_nothing_is_known_of_nothing(store: Store) -> None:
     assert [each.key for each in kpis] == [each.key for each in INDICATORS]
     assert {each.value for each in kpis} == {None}
     assert all(each.basis.endswith(".") and each.definition.endswith(".") and each.unit for each in kpis)
+    assert "`courtkeeper serve` probes" in kpis[0].basis
+    assert not [each.key for each in kpis if "  " in each.basis + each.definition]
     with pytest.raises(ConfigurationError, match="did you mean availability"):
         measure(store, "embedded", NOON, only="availabilty")
     with pytest.raises(ConfigurationError, match="give 1 to 366"):
         measure(store, "embedded", NOON, days=0)
+
+
+def test_a_file_of_probes_that_cannot_be_read_is_said_and_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COURTKEEPER_STORE", raising=False)
+    (checkout(tmp_path, {}) / probes.PATH).write_text("courtkeeper_probes: [\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["kpi", "-i", "embedded", "--root", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "probes.yml" in capsys.readouterr().err
 
 
 def test_availability_is_the_share_of_probes_that_were_answered(store: Store, kpi: Measure) -> None:
