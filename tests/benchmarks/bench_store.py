@@ -22,7 +22,7 @@ from courtkeeper.runner.record import HostFinding, RunRecord, RunStatus
 from courtkeeper.store import Store, open_store
 from courtkeeper.store.identity import Origin
 from courtkeeper.store.sink import Sink
-from support.history import BEGIN, FINDING, JOBS, KEYS, RUNS, STEP, SYSTEMS, empty_store, fill, key, run_id
+from support.history import BEGIN, FINDING, JOBS, KEYS, RUNS, STEP, SYSTEMS, empty_store, fill, run_id
 from support.records import GOOD, NOON, record
 
 LIMIT_S = 0.050
@@ -62,7 +62,6 @@ def questions(store: Store) -> dict[str, Callable[[], object]]:
         "findings of a job": lambda: ask.findings(job=job()),
         "findings of an id": lambda: ask.findings(finding_id=f"check.{chance.randrange(60)}"),
         "history of a finding": history,
-        "spans of a finding": lambda: ask.spans_of(*key(chance.randrange(1, KEYS))),
         "calendar, a month": lambda: store.slots.between(*month()),
         "durations": lambda: ask.durations(chance.choice(SYSTEMS), job()),
         "metric": lambda: ask.metric(chance.choice(SYSTEMS), job(), "rows"),

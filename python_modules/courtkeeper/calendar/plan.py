@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,12 +74,3 @@ def obstacle(loaded: Loaded, job: Job, now: datetime) -> Obstacle | None:
     if window is not None and not window.contains(now):
         found.append(Obstacle("window", f"outside its window {window}", window.next_opening(now)))
     return max(found, key=lambda each: each.until, default=None)
-
-
-def next_start(loaded: Loaded, job: Job, now: datetime, within: timedelta) -> Slot | None:
-    """Return the job's next slot after `now` that nothing stands in the way of; None if none is `within`."""
-    start = now + timedelta(microseconds=1)
-    for slot in slots(loaded, start, now + within, only=job.name):
-        if slot.obstacle is None:
-            return slot
-    return None

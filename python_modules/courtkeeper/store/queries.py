@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, func, or_, select, tuple_
@@ -25,12 +24,11 @@ from courtkeeper.store.rows import (
     SpanRow,
     row_as,
 )
-from courtkeeper.store.spans import SEVERITIES, digest
+from courtkeeper.store.spans import SEVERITIES
 from courtkeeper.store.tables import (
     Moment,
     actions,
     documents,
-    finding_keys,
     metrics,
     observations,
     output,
@@ -240,27 +238,6 @@ class Queries:
         query = query.order_by(spans.c.opened_at.desc(), spans.c.id.desc()).limit(size + 1)
         return paged(self._all(query), size, _span, lambda row: token(row.opened_at, row.id))
 
-    def closed_between(
-        self, start: datetime, end: datetime, *, system: str | None = None, limit: int = 5000
-    ) -> list[SpanRow]:
-        """Return the findings closed from `start` to before `end`, in order, at most `limit`."""
-        query = select(spans).where(spans.c.closed_at >= start, spans.c.closed_at < end)
-        query = query.where(*_given(spans.c.system == system, system))
-        return [_span(row) for row in self._all(query.order_by(spans.c.closed_at, spans.c.id).limit(limit))]
-
-    def spans_of(
-        self, system: str, job: str, host: str, finding_id: str, subject: str, *, limit: int = 50
-    ) -> list[SpanRow]:
-        """Return when one thing was wrong, the latest time first."""
-        query = (
-            select(spans)
-            .join(finding_keys, finding_keys.c.id == spans.c.key)
-            .where(finding_keys.c.digest == digest(system, job, host, finding_id, subject))
-            .order_by(spans.c.opened_at.desc())
-            .limit(at_most(limit))
-        )
-        return [_span(row) for row in self._all(query)]
-
     def finding_history(self, key: int, *, limit: int = 200) -> list[FindingPoint]:
         """Return how one thing (`SpanRow.key`) was judged by its last runs, oldest first."""
         query = (
@@ -274,16 +251,6 @@ class Queries:
             FindingPoint(row.run_id, row.at, SEVERITIES[row.severity], row.value)
             for row in reversed(self._all(query))
         ]
-
-    def findings_of_host(self, system: str, host: str, *, limit: int = 200) -> list[SpanRow]:
-        """Return what is wrong on one host now, the worst first."""
-        query = (
-            select(spans)
-            .where(spans.c.closed_at.is_(None), spans.c.system == system, spans.c.host == host)
-            .order_by(spans.c.severity.desc(), spans.c.id.desc())
-            .limit(at_most(limit))
-        )
-        return [_span(row) for row in self._all(query)]
 
     def _all(self, query: Select[Any]) -> Sequence[AnyRow]:
         with self._database.read() as connection:

@@ -209,11 +209,6 @@ def read(file: bytes, where: str, signers: Collection[str] = ()) -> Manifest:
     return found
 
 
-def signer_in(file: bytes, where: str) -> str:
-    """Return the public key that a manifest says signed it, unchecked; empty where none did."""
-    return _decoded(file, where).seal.signer
-
-
 def canonical(value: Any) -> bytes:  # noqa: ANN401 - plain JSON
     """Return `value` as canonical JSON."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -112,19 +112,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """Return why each kept one stays, by id."""
         return {kept.id: kept.reasons for kept in self.keep}
 
-    def needs_segment(self, segment: str) -> bool:
-        """Tell whether a segment of write-ahead log (24 hex digits) or a history file has to stay.
-
-        Timelines are not told apart: a position is needed on each that has it. Segments of another cluster
-        (pgBackRest's next archive id) are to be planned with its own backups.
-        """
-        place = _position(segment)
-        return not place or any(
-            not _position(span.start)
-            or (_position(span.start) <= place and (not span.stop or place <= _position(span.stop)))
-            for span in self.wal
-        )
-
 
 def checked(policy: Policy, prefix: str = "policy.") -> Policy:
     """Return `policy` if it can be; raises ConfigurationError that names the key."""
@@ -344,10 +331,3 @@ def _in_order(backups: Sequence[Candidate]) -> tuple[str, ...]:
         for each in free:
             del left[each]
     return tuple(ordered)
-
-
-def _position(segment: str) -> str:
-    """Return log and segment of a WAL file's name without its timeline; '' for a history file."""
-    name = segment[:24].upper()
-    hexadecimal = len(name) == 24 and all(letter in "0123456789ABCDEF" for letter in name)
-    return name[8:] if hexadecimal else ""

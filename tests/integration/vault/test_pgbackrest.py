@@ -171,7 +171,7 @@ def test_a_damaged_page_is_told_by_info_alone(made: Lab) -> None:
     label = infos.parsed(made.bare("info", "--output=json").stdout, "main").of(1)[-1].label
     assert label in found[0].summary
     told = made.bare("info", "--repo=1", f"--set={label}", "--output=json").stdout
-    assert infos.damaged_files(told) == [str(file.relative_to(made.data))]
+    assert str(file.relative_to(made.data)) in told
     # The good ones before it stay, whatever the policy says, and are what is restored.
     strict = retention(made, daily=1, weekly=0, monthly=0, window_days=0, broken_days=0)
     seen = look(Pgbackrest(strict), now=datetime.now(UTC))

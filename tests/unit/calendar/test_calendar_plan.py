@@ -9,7 +9,7 @@ import pytest
 
 from courtkeeper.calendar.load import load
 from courtkeeper.calendar.notes import notes
-from courtkeeper.calendar.plan import chain, next_start, obstacle, slots
+from courtkeeper.calendar.plan import chain, obstacle, slots
 from courtkeeper.calendar.words import words
 from support.calendars import BACKUP, read
 
@@ -49,10 +49,6 @@ def test_slots_come_in_order_with_what_stands_in_their_way(tmp_path: Path) -> No
     stands = obstacle(loaded, refresh, start)
     assert stands is not None
     assert stands.until == datetime(2026, 12, 27, 5, tzinfo=UTC), "the blackout ends with New York's day"
-    begins = next_start(loaded, refresh, start, timedelta(days=3))
-    assert begins is not None
-    assert begins.scheduled_for == datetime(2026, 12, 27, 8, tzinfo=UTC)
-    assert next_start(loaded, refresh, start, timedelta(hours=3)) is None
 
 
 def test_a_chain_goes_from_one_job_to_another_in_the_order_in_which_they_wait(tmp_path: Path) -> None:

@@ -75,7 +75,6 @@ def test_what_info_says_is_read() -> None:
 def test_what_is_no_info_is_refused(text: str) -> None:
     for read in (
         lambda: info.parsed(text, "main"),
-        lambda: info.damaged_files(text),
         lambda: wal.listed(text),
     ):
         try:

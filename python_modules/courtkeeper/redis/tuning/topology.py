@@ -15,7 +15,6 @@ from courtkeeper.redis.server import ServerSettings
 from courtkeeper.redis.tuning.node import Node
 from courtkeeper.redis.tuning.settings import TuningSettings
 
-_ADDRESS = re.compile(r"(.*):([0-9]{1,5})(?:@[0-9]+)?(?:,([^,]*))?(?:,.*)?")
 _MOST_NODES = 1000  # the most that a cluster is made for (Redis Cluster specification)
 
 

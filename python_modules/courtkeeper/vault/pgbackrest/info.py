@@ -172,14 +172,6 @@ class _Stanza(msgspec.Struct):
     status: _Status | None = None
 
 
-class _Detail(msgspec.Struct, rename="kebab"):
-    error_list: list[str] | None = None
-
-
-class _Details(msgspec.Struct):
-    backup: list[_Detail] = msgspec.field(default_factory=list)
-
-
 def parsed(text: str, stanza: str) -> Info:
     """Return what info says of `stanza`. Raises PgbackrestError for what is no such thing."""
     try:
@@ -213,15 +205,6 @@ def parsed(text: str, stanza: str) -> Info:
         )
     except (msgspec.MsgspecError, ValueError, OverflowError, OSError, RecursionError) as error:
         raise PgbackrestError(f"pgbackrest info says what cannot be read: {str(error)[:200]}") from error
-
-
-def damaged_files(text: str) -> list[str]:
-    """Return the files with damaged pages that `info --set=… --output=json` names. Raises PgbackrestError."""
-    try:
-        stanzas = msgspec.json.decode(text, type=list[_Details])
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise PgbackrestError(f"pgbackrest info says what cannot be read: {str(error)[:200]}") from error
-    return [name for each in stanzas for backup in each.backup for name in backup.error_list or ()]
 
 
 def _backup(told: _Backup, systems: dict[tuple[int, int], _System]) -> Backup:
