@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,10 +27,13 @@ from courtkeeper.platform.postgres import ADMIN
 from courtkeeper.platform.valkey import server_program
 from courtkeeper.vault import keys
 from courtkeeper.vault.backup import backup
-from courtkeeper.vault.recovery import journal
+from courtkeeper.vault.recovery import journal, run
 from courtkeeper.vault.recovery.host import ROLE, Host
 from courtkeeper.vault.recovery.run import Recovery
 from courtkeeper.vault.recovery.wish import Wish
+from courtkeeper.vault.restore.feed import RestoreError
+from courtkeeper.vault.restore.server import Target
+from courtkeeper.vault.settings import PostgresSource, VaultSettings
 from support import valkey
 from support.drills import fill
 from support.postgres import Server, postgres_server
@@ -211,6 +214,29 @@ def test_one_that_was_broken_off_goes_on(lost: Lost, lived: Server, empty: Empty
     assert empty.ask(f"SELECT 1 FROM pg_roles WHERE rolname = '{ROLE}'") == []
 
 
+def test_why_it_failed_is_said_though_our_role_stays(
+    lost: Lost, empty: Empty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost.recovery().begin()
+    lost.recovery().configuration()
+    with ExitStack() as stack:
+
+        def full(settings: VaultSettings, *_: Any, **__: Any) -> None:
+            """Fail while the server goes, which a session keeps from its end."""
+            source = settings.source("database")
+            assert isinstance(source, PostgresSource)
+            stack.enter_context(Target.of(source).connected())
+            stop = [empty.bin_dir / "pg_ctl", "-D", empty.home / "data", "-m", "smart", "-W", "stop"]
+            assert processes.run(stop, empty.account).returncode == 0
+            with pytest.raises(RestoreError, match=r"lets nobody in at this moment .*is shutting down"):
+                until_refused(empty)
+            raise RestoreError("No space left on device")
+
+        monkeypatch.setattr(run, "restore", full)
+        with pytest.raises(RestoreError, match=f"^No space left on device; the role {ROLE} is still there"):
+            lost.recovery().data()
+
+
 def test_a_host_that_is_in_use_is_refused_unless_named(lost: Lost, empty: Empty) -> None:
     lost.tree.mkdir()
     (lost.tree / "mine").touch()
@@ -231,6 +257,11 @@ def test_a_host_that_is_in_use_is_refused_unless_named(lost: Lost, empty: Empty)
     assert done.changed
     former = next(lost.tree.parent.glob("app.beside-*"))
     assert (former / "mine").exists()  # it was named, and is kept as every restore keeps it
+
+
+def until_refused(empty: Empty) -> None:
+    while True:
+        empty.ask("SELECT 1")
 
 
 def client(server: valkey.Server) -> redis.Redis:

@@ -30,6 +30,8 @@ ROLE = "courtkeeper_recovery"
 _LOCAL = {"", "localhost", "127.0.0.1", "::1"}
 _ROUNDS = 4096  # Postgres' own scram_iterations
 _ASK_S = 60
+# What a server says that comes or goes.
+_BETWEEN = ("is starting up", "in recovery mode", "is shutting down", "not yet accepting connections")
 _DATABASES = """
 SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1
 """
@@ -80,6 +82,11 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
         said = " ".join(done.stderr.split())
         if done.returncode == 2 and ("No such file" in said or "Connection refused" in said):
             return None
+        if done.returncode and any(word in said for word in _BETWEEN):
+            raise RestoreError(
+                f"Postgres on port {port} lets nobody in at this moment ({said[-200:]}): see its log, and "
+                "run the recovery again when it does"
+            )
         if done.returncode:
             raise RestoreError(
                 f"Postgres on port {port} does not let {self.superuser} in over its socket, or refuses what "

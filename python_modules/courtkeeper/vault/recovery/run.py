@@ -22,10 +22,11 @@ from courtkeeper.vault.lock import alone
 from courtkeeper.vault.policy import policy_from
 from courtkeeper.vault.problems import unreachable
 from courtkeeper.vault.recovery import contents, journal, plan
-from courtkeeper.vault.recovery.host import Host, held, require_root
+from courtkeeper.vault.recovery.host import ROLE, Host, held, require_root
 from courtkeeper.vault.recovery.journal import Journal
 from courtkeeper.vault.recovery.plan import Chosen, Plan
 from courtkeeper.vault.recovery.wish import Wish
+from courtkeeper.vault.restore.feed import RestoreError
 from courtkeeper.vault.restore.former import former
 from courtkeeper.vault.restore.request import Request
 from courtkeeper.vault.restore.run import restore
@@ -240,9 +241,23 @@ class Recovery:
                     replace=self._wish.replace,
                     end_sessions=self._wish.end_sessions,
                 )
-        finally:
-            self._host.let_out(source)
+        except BaseException as error:
+            self._let_out(source, error)
+            raise
+        self._host.let_out(source)
         self._did(known, each)
+
+    def _let_out(self, source: PostgresSource, error: BaseException) -> None:
+        """Remove our superuser after `error`, which is told first where that fails, too."""
+        try:
+            self._host.let_out(source)
+        except RestoreError as second:
+            both = RestoreError(
+                f"{str(error) or type(error).__name__}; the role {ROLE} is still there ({second}), and the "
+                "next run removes it"
+            )
+            both.partial = getattr(error, "partial", None)
+            raise both from error
 
     def _cache(self, known: Journal, each: Chosen) -> None:
         source = each.source
