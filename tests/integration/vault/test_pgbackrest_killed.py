@@ -12,6 +12,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,11 @@ from courtkeeper.findings import Status
 from courtkeeper.vault.drill import scratch
 from courtkeeper.vault.drill.policy import DrillPolicy
 from courtkeeper.vault.pgbackrest import info as infos
-from courtkeeper.vault.pgbackrest import swap
+from courtkeeper.vault.pgbackrest import run, swap
+from courtkeeper.vault.pgbackrest import state as states
+from courtkeeper.vault.pgbackrest.command import Pgbackrest, PgbackrestError
 from courtkeeper.vault.pgbackrest.drill import drill
+from courtkeeper.vault.pgbackrest.look import Look, look
 from courtkeeper.vault.pgbackrest.revert import Reversion, aside, revert
 from courtkeeper.vault.pgbackrest.run import backup
 from courtkeeper.vault.pgbackrest.settings import Stanza
@@ -234,6 +238,27 @@ def test_a_restore_is_finished_by_the_next_run_or_done_anew(backed_up: Lab) -> N
     killed_at("after unlink main.restore.json", 1, work)
     assert len(aside(made.data)) == 2
     require_backed_up(made)
+
+
+def test_what_was_done_before_an_error_is_told(made: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, began = labels(made), datetime.now(UTC)
+
+    def failing(program: Pgbackrest, *, now: datetime) -> Look:
+        """Look, but not at what this run has taken."""
+        if labels(made) != before:
+            raise PgbackrestError("pgbackrest info failed: out of order")
+        return look(program, now=now)
+
+    monkeypatch.setattr(run, "look", failing)
+    with pytest.raises(PgbackrestError, match="out of order") as failed:
+        backup(strict(made), kind="full")
+
+    partial = failed.value.partial
+    assert partial is not None
+    assert partial.changed
+    assert partial.actions[-1] == "take a full backup into repo1: as told"
+    assert [each.id for each in partial.findings] == ["pgbackrest.check"]
+    assert states.load(made.stanza).verified["1"].at > began
 
 
 @pytest.mark.parametrize("had", [True, False])

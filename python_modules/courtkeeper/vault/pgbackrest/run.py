@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
 
-from courtkeeper.findings import CourtkeeperError, Finding, Result, Status, by_severity, worst
+from courtkeeper.findings import (
+    ConfigurationError,
+    CourtkeeperError,
+    Finding,
+    Result,
+    Status,
+    by_severity,
+    worst,
+)
 from courtkeeper.vault.pgbackrest import archiving, expire, judge, verifying
 from courtkeeper.vault.pgbackrest import info as infos
 from courtkeeper.vault.pgbackrest import state as states
@@ -50,8 +59,7 @@ def backup(
     else:
         with states.alone(stanza):
             run = _Run(program, now, progress, check=False)
-            run.work(kind)
-            states.save(stanza, run.state)
+            _worked(stanza, run, kind)
     took = time.monotonic() - begun
     result = run.result
     result.findings = by_severity(result.findings)
@@ -64,6 +72,24 @@ def backup(
     what = f"{len(result.actions)} things to do" if check_mode else f"{run.taken} backups taken"
     result.msg = f"{stanza.name}: {what}; {WORDS[worst(result.findings)]}."
     return result
+
+
+def _worked(stanza: Stanza, run: _Run, kind: Kind) -> None:
+    """Do what is due; what was done before an error goes with it, and what was read is remembered."""
+    try:
+        try:
+            run.work(kind)
+        except BaseException:
+            with suppress(ConfigurationError):  # why it failed is told, and not this
+                states.save(stanza, run.state)
+            raise
+        states.save(stanza, run.state)
+    except CourtkeeperError as error:
+        result = run.result
+        result.findings = by_severity(result.findings)
+        result.changed = bool(result.actions)
+        error.partial = error.partial or (result if result.actions or result.findings else None)
+        raise
 
 
 class _Run:
@@ -232,13 +258,13 @@ class _Run:
             return
         found = verifying.parsed(said.stdout + said.stderr)
         problem = said.reason if found.good is None else ""
-        self.state.read(
-            key,
-            Reading(
-                at=self._now(), good=found.good, files=found.files, log_lost=found.log_lost, problem=problem
-            ),
+        read = Reading(
+            at=self._now(), good=found.good, files=found.files, log_lost=found.log_lost, problem=problem
         )
+        if not found.good:
+            self.state.read(key, read)
         self._marked(seen, key, found)
+        self.state.read(key, read)  # a good one is read again, unless its marks are right, too
 
     def _marked(self, seen: Look, key: int, found: verifying.Verified) -> None:
         """Say beside each backup whether its files are damaged, for every host that reads the repository."""
