@@ -35,6 +35,14 @@ _FETCHED_AHEAD: Final = 4
 # Beyond so many games a chart of each would only make the result large.
 _GAMES_WITH_FLOW: Final = 120
 
+# How a server ends a session.
+_ENDED: Final = (
+    errors.AdminShutdown,
+    errors.CrashShutdown,
+    errors.DatabaseDropped,
+    errors.IdleInTransactionSessionTimeout,
+)
+
 Progress = Callable[[int, int, str], None]
 Trace = Callable[[str], None]
 
@@ -81,7 +89,7 @@ def _database_troubles(settings: RefreshSettings) -> Iterator[None]:
         raise CourtkeeperError(
             f"the disk of the database {where} is full: free space there and run again; nothing was lost"
         ) from error
-    except (errors.LockNotAvailable, errors.QueryCanceled) as error:
+    except (errors.LockNotAvailable, errors.QueryCanceled, errors.DeadlockDetected) as error:
         raise CourtkeeperError(f"the database {where} is busy ({_short(error)}): run again later") from error
     except errors.ReadOnlySqlTransaction as error:
         raise ConfigurationError(
@@ -96,11 +104,16 @@ def _database_troubles(settings: RefreshSettings) -> Iterator[None]:
         raise ConfigurationError(
             f"the role lacks a right on {where} ({_short(error)}): grant it, or name another role"
         ) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise CourtkeeperError(
-            f"the database {where} went away ({_short(error)}): start it and run again; nothing was lost"
-        ) from error
     except psycopg.Error as error:
+        if error.sqlstate is None or isinstance(error, _ENDED):
+            raise CourtkeeperError(
+                f"the database {where} went away ({_short(error)}): start it and run again; nothing was lost"
+            ) from error
+        if error.sqlstate.startswith("53"):  # insufficient resources: memory, locks, temporary files
+            raise CourtkeeperError(
+                f"the server of {where} has not what a statement needs ({_short(error)}): raise that limit "
+                "or free some, then run again; nothing was lost"
+            ) from error
         raise CourtkeeperError(f"the database {where} refuses a statement: {_short(error)}") from error
 
 

@@ -318,6 +318,27 @@ def test_a_file_that_the_server_may_not_read_is_no_right_of_the_role(feed, postg
     assert type(broken.value) is CourtkeeperError
 
 
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("40P01", "is busy .*: run again later"),  # a deadlock
+        ("53200", "has not what a statement needs .*: raise that limit or free some"),  # out of memory
+        ("53400", "has not what a statement needs .*: raise that limit or free some"),  # temp_file_limit
+    ],
+)
+def test_a_server_that_refuses_a_statement_did_not_go_away(
+    feed, postgres, database_dsn, tmp_path, state, told
+):
+    with nba.admin(postgres.admin_dsn_for(database_dsn)) as connection:
+        connection.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{state}'; END $$;"
+            "CREATE TRIGGER refuse BEFORE INSERT ON games FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    with pytest.raises(CourtkeeperError, match=told):
+        nba.run(nba.settings(database_dsn, feed.url, tmp_path))
+
+
 def test_a_cache_that_takes_nothing_says_why_and_is_told_when_it_does(
     feed, database_dsn, tmp_path, monkeypatch
 ):
