@@ -211,6 +211,26 @@ class TestState:
             Upkeep(psycopg.conninfo.make_conninfo(**told))(duties=["vacuum"])
         assert admin.info.password not in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("installed", "taken"),
+        [
+            (False, "CREATE SCHEMA courtkeeper"),
+            (True, "LOCK TABLE courtkeeper.statistics_snapshots IN EXCLUSIVE MODE"),
+        ],
+    )
+    def test_what_broke_off_is_not_said_to_be_done(
+        self, upkeep: Upkeep, admin: Admin, installed: bool, taken: str
+    ) -> None:
+        if installed:
+            upkeep(duties=["sequences"])
+        with another(admin) as holder:
+            holder.execute(taken)
+            with pytest.raises(CourtkeeperError, match="lock timeout") as broken:
+                upkeep(duties=["sequences"], snapshot_interval_h=0, lock_timeout_s=0.2)
+            holder.rollback()
+        assert broken.value.partial
+        assert (broken.value.partial.changed, broken.value.partial.actions) == (False, [])
+
     def test_two_at_a_time_are_one_too_many(self, upkeep: Upkeep, admin: Admin) -> None:
         admin.execute("SELECT pg_advisory_lock(hashtext('courtkeeper postgres_upkeep'))")
         finding = only(upkeep(duties=["sequences"]).findings)

@@ -144,9 +144,9 @@ class _Run:
     def _install(self) -> None:
         if self.state.exists:
             return
-        self._acted("make the schema courtkeeper for the upkeep's history and statistics snapshots")
         if not self.check_mode:
             self.state.install()
+        self._acted("make the schema courtkeeper for the upkeep's history and statistics snapshots")
 
     def _end_sessions(self) -> None:
         """End the sessions of others that the caller wants ended: first, as they hold locks."""
@@ -172,9 +172,9 @@ class _Run:
         server = self.context.server
         interval = timedelta(hours=self.told.snapshot_interval_h)
         if not self.state.exists or snapshots.due(self.worker, server.now, interval):
-            self._acted("take a snapshot of the usage statistics")
             if not self.check_mode:
                 snapshots.take(self.worker, server)
+            self._acted("take a snapshot of the usage statistics")
         if not self.check_mode:
             keep = timedelta(days=self.told.snapshot_keep_days)
             snapshots.forget(self.worker, keep)
