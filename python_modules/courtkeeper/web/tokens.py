@@ -112,7 +112,8 @@ def read(path: Path) -> tuple[Token, ...]:
 def add(path: Path, name: str, role: str) -> str:
     """Add a person to the file, made where there is none, and return his new token, kept nowhere else.
 
-    Raises ConfigurationError for a name that is there already and for a file that cannot be read.
+    Raises ConfigurationError for a name that is there already, for a file that cannot be read and for a
+    directory that is not there.
     """
     _check(name, role, "")
     before = read(path) if path.exists() else ()
@@ -123,6 +124,8 @@ def add(path: Path, name: str, role: str) -> str:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(handle, "a", encoding="utf-8") as stream:
             stream.write(f"{name} {role} {digest_of(token)}\n")
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigurationError(f"{path.parent} is no directory: make it, or name another file.") from None
     except OSError as error:
         raise CourtkeeperError(f"{path} cannot be written ({error.strerror}): mend its rights.") from error
     return token

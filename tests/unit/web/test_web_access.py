@@ -72,6 +72,9 @@ def test_a_token_is_added_once_by_name(tmp_path: Path) -> None:
     for name, role in (("a b", "viewer"), ("", "viewer"), ("x", "root"), ("a\nb", "viewer")):
         with pytest.raises(ConfigurationError):
             tokens.add(file, name, role)
+    for lost in (tmp_path / "nowhere/tokens", file / "tokens"):
+        with pytest.raises(ConfigurationError, match=f"{lost.parent} is no directory: make it, or name"):
+            tokens.add(lost, "bob", "viewer")
     assert tokens.read(file) == (tokens.Token("ann", "operator", tokens.digest_of(token)),)
     file.chmod(0o640)
     with pytest.raises(ConfigurationError, match="open to others"):
