@@ -1,4 +1,4 @@
-"""Which variables a playbook's roles know, so that a misspelt `-e` is refused instead of ignored."""
+"""What a playbook names: the variables its roles know, so that a misspelt `-e` is refused, and its hosts."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def _owner(name: str, specs: Mapping[str, set[str]], playbook: Path) -> str:
     if told and not re.search(rf"\b{re.escape(name)}\b", playbook.read_text("utf-8")):
         return f"the playbook {playbook.stem}"
     return ""
+
+
+def hosts_named(playbook: Path) -> list[str]:
+    """Return the patterns of hosts that its plays name, each once; what only Ansible can tell is left out."""
+    plays = [dict(_pairs(play)) for play in _items(_compose(playbook))]
+    named = [play["hosts"].value for play in plays if "hosts" in play]
+    return list(dict.fromkeys(each for each in named if isinstance(each, str) and "{" not in each))
 
 
 def _roles(node: Node | None) -> Iterator[str]:

@@ -8,6 +8,7 @@ from courtkeeper.runner import failures
 from courtkeeper.runner.events import Collector
 from courtkeeper.runner.options import shown
 from courtkeeper.runner.record import RunStatus
+from courtkeeper.runner.variables import hosts_named
 
 if TYPE_CHECKING:
     from courtkeeper.runner.driver import Plan
@@ -38,8 +39,15 @@ def _with_hosts(collector: Collector, plan: Plan) -> tuple[RunStatus, str]:
     inventory, playbook = shown(plan.inventory, plan.root), shown(plan.playbook, plan.root)
     return RunStatus.REFUSED, (
         f"No host of {inventory} is one that {playbook} is for, so nothing was done: "
-        f"add one to the group it names, in {inventory}/hosts.yml."
+        f"add one to {_whom(plan)}, in {inventory}/hosts.yml."
     )
+
+
+def _whom(plan: Plan) -> str:
+    named = hosts_named(plan.playbook)
+    if not named:
+        return "the group it names"
+    return ", ".join(f"the group {each}" if each.isidentifier() else each for each in named)
 
 
 def _without_result(rc: int | None, collector: Collector, plan: Plan) -> tuple[RunStatus, str]:

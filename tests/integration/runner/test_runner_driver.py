@@ -86,7 +86,7 @@ def test_a_good_run_is_recorded_whole(run: Run, checkout: Path) -> None:
         (
             "nobody", {}, RunStatus.REFUSED,
             "No host of inventory/x is one that playbooks/nobody.yml is for, so nothing was done: "
-            "add one to the group it names, in inventory/x/hosts.yml.",
+            "add one to the group nobody, in inventory/x/hosts.yml.",
         ),
         (
             "broken", {}, RunStatus.REFUSED,

@@ -9,7 +9,7 @@ import pytest
 
 from courtkeeper.findings import ConfigurationError
 from courtkeeper.runner import options
-from courtkeeper.runner.variables import check_role_variables
+from courtkeeper.runner.variables import check_role_variables, hosts_named
 
 CHECKOUT = Path(__file__).parents[3]
 SPEC = """
@@ -102,6 +102,15 @@ def test_a_name_that_begins_as_the_playbooks_is_none_of_its_roles(root: Path) ->
 def test_our_own_jobs_that_are_not_named_as_their_role(playbook: str, name: str, near: str) -> None:
     with pytest.raises(ConfigurationError, match=f"did you mean {near}"):
         check_role_variables([name], CHECKOUT, CHECKOUT / f"playbooks/{playbook}.yml")
+
+
+def test_whom_a_playbook_is_for_is_read_where_it_is_plain(root: Path) -> None:
+    path = root / "playbook.yml"
+    plays = ["servers", "caches:&servers", "servers", "'{{ which }}'", "[a, b]"]
+    path.write_text("".join(f"- hosts: {each}\n" for each in plays))
+    assert hosts_named(path) == ["servers", "caches:&servers"]
+    path.write_text("- hosts: [\n")
+    assert hosts_named(path) == []
 
 
 def test_the_example_in_our_own_messages_exists() -> None:
