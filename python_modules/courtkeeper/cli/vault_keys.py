@@ -39,25 +39,44 @@ def new(
     signing: Annotated[
         str, typer.Option("--signing", metavar="FILE", help="Make a key that signs manifests, too.")
     ] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the files and the public keys, and nothing else.")
+    ] = False,
 ) -> None:
-    """Make the keys of a vault: what opens its backups, and what they are sealed for."""
+    """Make the keys of a vault: what opens its backups, and what they are sealed for.
+
+    The private key stands in its file alone, which opens the backups: keep copies of it elsewhere.
+    """
     from courtkeeper.vault import keys
 
     root = None if recipients and identity else common.checkout(None)
     public_file = Path(recipients) if recipients else Path(str(root)) / "var" / "vault" / "recipients.txt"
     private_file = Path(identity) if identity else _default_identity(Path(str(root)))
-    if private_file.exists():
-        publics = keys.public_of(str(private_file))
-        _say(f"{private_file} is there already and is used.")
-    else:
+    say = (lambda _: None) if as_json else _say
+    made = not private_file.exists()
+    if made:
         publics = [keys.new_identity(private_file)]
-        _say(f"made {private_file}\n\n{_WARNING}")
+        say(f"made {private_file}\n\n{_WARNING}")
+    else:
+        publics = keys.public_of(str(private_file))
+        say(f"{private_file} is there already and is used.")
     for public in publics:
         added = keys.add_recipient(public_file, public)
-        _say(f"{public_file} {'now names' if added else 'names'} {public}")
-    if signing:
-        signer = keys.new_signing_key(Path(signing))
-        _say(f"made {signing}; manifests that it signs count where signers names\n{signer}")
+        say(f"{public_file} {'now names' if added else 'names'} {public}")
+    signer = keys.new_signing_key(Path(signing)) if signing else ""
+    if signer:
+        say(f"made {signing}; manifests that it signs count where signers names\n{signer}")
+    if as_json:
+        common.print_json(
+            {
+                "identity_file": str(private_file),
+                "made": made,
+                "recipients_file": str(public_file),
+                "recipients": publics,
+                "signing_file": signing,
+                "signer": signer,
+            }
+        )
 
 
 @app.command("reseal", short_help="Seal backups anew for today's recipients.")

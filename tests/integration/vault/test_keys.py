@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -146,7 +147,19 @@ def test_the_verb_makes_keys_that_age_takes(tmp_path: Path) -> None:
     assert "is there already" in again.stdout
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
     assert recipients.in_file(str(public)) == keys.public_of(str(private))
-    assert private.read_text().splitlines()[1] not in first.stdout + again.stdout
+    told = subprocess.run([*command, *arguments, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(told.stdout) == {
+        "identity_file": str(private), "made": False, "recipients_file": str(public),
+        "recipients": keys.public_of(str(private)), "signing_file": "", "signer": "",
+    }  # fmt: skip
+    other = ["--identity", str(tmp_path / "other.txt"), "--recipients", str(public), "--json"]
+    fresh = subprocess.run([*command, *other], capture_output=True, text=True, check=True)
+    assert json.loads(fresh.stdout)["made"]
+    for file, said in (
+        (private, first.stdout + again.stdout + told.stdout),
+        (tmp_path / "other.txt", fresh.stdout),
+    ):
+        assert file.read_text().splitlines()[1] not in said
 
 
 def test_settings_do_not_print_keys(one: Vault) -> None:

@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from typer import Typer
 
 from courtkeeper.cli import _VERBS, main, serve
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        *("run", "serve", "history", "report", "findings", "approve"),
-        *("hold", "release", "cancel", "undo", "doctor"),
-    ],
-)
-def test_a_verb_answers_in_json(verb: str) -> None:
-    command = import_module(_VERBS[verb].module).command
-    assert "--json" in str(inspect.signature(command).parameters["as_json"].annotation)
+@pytest.mark.parametrize("verb", _VERBS)
+def test_whatever_a_script_may_call_answers_in_json(verb: str) -> None:
+    module = import_module(_VERBS[verb].module)
+    wanted = [module.command] if hasattr(module, "command") else list(_commands(module.app))
+    for command in wanted:
+        assert "as_json" in inspect.signature(command).parameters, command
+
+
+def _commands(app: Typer) -> Iterator[Callable[..., object]]:
+    yield from (each.callback for each in app.registered_commands if each.callback)
+    for group in app.registered_groups:
+        yield from _commands(group.typer_instance) if group.typer_instance else ()
+
+
+@pytest.mark.parametrize("word", ["ok", "skipped", "bad"])
+def test_what_is_right_is_not_asked_among_what_is_wrong(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COURTKEEPER_STORE", raising=False)
+    (tmp_path / "ansible.cfg").touch()
+    (tmp_path / "playbooks").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["findings", "--status", word, "--root", str(tmp_path)])
+    assert ended.value.code == 2
+    assert f"'{word}' is no status of what is wrong: there are crit, warn" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
