@@ -218,6 +218,27 @@ def test_a_file_that_cannot_be_written_takes_the_change_back(running: Server, st
     assert not left_behind(state)
 
 
+@pytest.mark.parametrize("step", ["set", "rewritten"])
+def test_a_way_back_that_cannot_be_forgotten_is_taken_all_the_same(
+    running: Server, state: Path, tmp_path: Path, step: str
+) -> None:
+    before = values(running, "maxmemory-samples")
+
+    def trace(now: str) -> None:
+        if now == step:
+            state.rename(tmp_path / "unmounted")
+            if step == "set":
+                raise CourtkeeperError("watching failed")
+
+    with pytest.raises(CourtkeeperError, match=r"the old values are back on .* cannot be removed") as told:
+        tuned(running, state, tools=Tools(trace=trace), parameters={"maxmemory-samples": 9})
+    assert "could not be set again" not in str(told.value)
+    assert values(running, "maxmemory-samples") == before
+    (tmp_path / "unmounted").rename(state)
+    assert not tuned(running, state, parameters=before).changed
+    assert not left_behind(state)
+
+
 def test_a_server_that_is_lost_meanwhile_keeps_its_way_back(running: Server, state: Path) -> None:
     def trace(step: str) -> None:
         if step == "set":

@@ -15,7 +15,7 @@ import msgspec
 from courtkeeper.findings import CourtkeeperError
 from courtkeeper.redis.tuning import gate
 from courtkeeper.redis.tuning.gate import Measure, Reading
-from courtkeeper.redis.tuning.journal import Entry, Journal
+from courtkeeper.redis.tuning.journal import Entry, Journal, NotForgottenError
 from courtkeeper.redis.tuning.node import Node
 from courtkeeper.redis.tuning.normalise import same
 from courtkeeper.redis.tuning.plan import Change, memory_problem
@@ -167,12 +167,16 @@ def _rescue(node: Node, entry: Entry, journal: Journal, error: BaseException) ->
     try:
         try:
             undone = undo(node, entry, journal)
+        except NotForgottenError:
+            raise
         except CourtkeeperError:  # the connection may be what failed
             node.again()
             if node.server.run_id != entry.run_id:
                 journal.forget(entry.where)
                 return
             undone = undo(node, entry, journal)
+    except NotForgottenError as second:
+        raise CourtkeeperError(f"{error}; the old values are back on {entry.where}, but {second}") from error
     except CourtkeeperError as second:
         raise CourtkeeperError(
             f"{error}; the old values of {', '.join(c.name for c in entry.changes)} could not be set again "

@@ -38,6 +38,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     version: Literal[1] = 1
 
 
+class NotForgottenError(CourtkeeperError):
+    """A change has come to its end, and its entry cannot be removed: the next run finds it ended."""
+
+
 class Journal:
     """The entries of one state directory."""
 
@@ -83,9 +87,16 @@ class Journal:
             ) from error
 
     def forget(self, where: str) -> None:
-        """The change has come to its end."""
-        self._path(where).unlink(missing_ok=True)
-        self._settle()
+        """The change has come to its end. Raises NotForgottenError."""
+        path = self._path(where)
+        try:
+            path.unlink(missing_ok=True)
+            self._settle()
+        except OSError as error:
+            raise NotForgottenError(
+                f"{path}, the way back of a change, cannot be removed ({error.strerror}): mend that, and the "
+                "next run removes it"
+            ) from error
 
     def others(self, known: set[str]) -> list[str]:
         """Return the nodes with a change on its way that are none of `known`."""
