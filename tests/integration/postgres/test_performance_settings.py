@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from courtkeeper.findings import ConfigurationError, Result, Status
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Result, Status
+from courtkeeper.postgres.performance import tuning
 from courtkeeper.postgres.performance.record import Record
 from support.findings import apply, only
 from support.performance import Killed, gone, look, of
@@ -97,6 +98,29 @@ def test_a_named_setting_is_applied_once_and_its_undo_brings_the_former_value_ba
     assert (again.changed, again.actions) == (False, [])
     apply(admin, finding.undo)
     assert files(admin, "maintenance_work_mem") == ["17MB"]
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_setting_that_cannot_be_taken_back_is_not_said_to_be_unchanged(
+    server: Server, admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    """The server does not answer for the setting; then its file is gone from it, or there again."""
+    kept = server.postgres.data / "postgresql.auto.conf"
+
+    def refused(worker: psycopg.Connection[Any], *_: object) -> None:
+        if not back:
+            kept.chmod(0)
+        worker.execute("SELECT 1 / 0")
+
+    monkeypatch.setattr(tuning, "_reloaded", refused)
+    try:
+        with pytest.raises(CourtkeeperError) as told:
+            look(server.admin_dsn, apply_settings=["maintenance_work_mem"], **MACHINE)
+    finally:
+        kept.chmod(0o600)
+    assert ("what was before is in the files again" in str(told.value)) is back
+    assert ("ALTER SYSTEM RESET maintenance_work_mem" in str(told.value)) is not back
+    assert bool(files(admin, "maintenance_work_mem")) is not back
 
 
 def test_a_run_that_was_killed_before_the_server_read_the_files_is_completed(

@@ -26,7 +26,7 @@ from courtkeeper.postgres.performance.advice import (
 )
 from courtkeeper.postgres.performance.record import Record
 from courtkeeper.postgres.performance.sql import rows
-from courtkeeper.postgres.refusal import words
+from courtkeeper.postgres.refusal import is_lost, words
 
 ID = "postgres.performance.setting"
 _RELOAD_S = 10.0
@@ -244,14 +244,16 @@ def apply(
         return Applied(finding, action)
     record.keep(f"{advice.name} = {advice.value}", undo)
     worker.execute(statement.encode())
-    taken = _reloaded(worker, advice.name, now)
+    try:
+        taken = _reloaded(worker, advice.name, now)
+    except psycopg.Error as error:
+        if is_lost(error, worker):
+            raise
+        why = f"whether the server takes {advice.name} = {advice.value} cannot be seen ({words(error)})"
+        raise _taken_back(worker, undo, why) from error
     if taken is None:
-        for back in undo.rstrip(";").split("; "):
-            worker.execute(back.encode())
-        raise CourtkeeperError(
-            f"the server does not take {advice.name} = {advice.value} within {_RELOAD_S:.0f} s: "
-            "what was before is in the files again; look into the server's log"
-        )
+        why = f"the server does not take {advice.name} = {advice.value} within {_RELOAD_S:.0f} s"
+        raise _taken_back(worker, undo, why)
     waits = " It takes a restart of the server." if taken.pending_restart else ""
     return Applied(
         msgspec.structs.replace(
@@ -264,6 +266,16 @@ def apply(
         ),
         action,
     )
+
+
+def _taken_back(worker: Connection, undo: str, why: str) -> CourtkeeperError:
+    """Put back what was in the files; return the error that says so, or what a person has to run."""
+    try:
+        for back in undo.rstrip(";").split("; "):
+            worker.execute(back.encode())
+    except psycopg.Error as error:
+        return CourtkeeperError(f"{why}, and what was before could not be put back ({words(error)}): {undo}")
+    return CourtkeeperError(f"{why}: what was before is in the files again; look into the server's log")
 
 
 def refused(seen: Finding, error: psycopg.Error) -> Applied:
