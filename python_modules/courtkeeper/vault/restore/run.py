@@ -36,7 +36,8 @@ def restore(
     process there.
 
     Raises ConfigurationError where it is refused, BusyError where another restore is at work, and
-    CourtkeeperError where it fails: then what is in use is as it was.
+    CourtkeeperError where it fails: then what is in use is as it was; but a cache that had begun to copy may
+    hold the backup, and `partial` names the file of what it held before.
     """
     source = settings.source(request.source)
     fitting(request, source)
