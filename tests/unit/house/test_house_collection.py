@@ -52,6 +52,16 @@ def test_there_is_one_version() -> None:
     assert __version__ in changelog["releases"]
 
 
+def test_the_collection_says_what_is_in_it() -> None:
+    tags = yaml.safe_load((COLLECTION / "galaxy.yml").read_text())["tags"]
+    assert [each for each in tags if not re.fullmatch("[a-z][a-z0-9]*", each)] == []  # Galaxy's own rule
+    assert {"backup", "postgresql", "redis"} <= set(tags)
+    changelog = yaml.safe_load((COLLECTION / "changelogs/changelog.yaml").read_text())
+    summary = changelog["releases"][__version__]["changes"]["release_summary"]
+    for duty in ("refresh", "Postgres", "Redis", "patching", "certificates", "logs", "backups", "restores"):
+        assert duty in summary
+
+
 def test_the_collection_asks_for_the_ansible_that_is_locked() -> None:
     runtime = yaml.safe_load((COLLECTION / "meta/runtime.yml").read_text())
     assert runtime["requires_ansible"] == ">=2.19.0"
