@@ -76,7 +76,8 @@ def prepared(given: Given) -> Dashboard:
         from courtkeeper.web.site import Calendars, Site
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"The dashboard needs {error.name}: install courtkeeper[web], or give --no-web."
+            f"The dashboard needs {error.name}: run `pip install -e '.[web]'` in the checkout, "
+            "or give --no-web."
         ) from error
     access = Access(**given)
     gate = access.check()

@@ -43,7 +43,7 @@ def ansible(_: Patient) -> Iterator[Finding]:
     """ansible-playbook and ansible-runner."""
     from courtkeeper.runner.environment import ansible_playbook
 
-    fix = "pip install 'courtkeeper[driver]' in the environment that courtkeeper runs in"
+    fix = "in the checkout: pip install -e '.[driver]', in the environment that courtkeeper runs in"
     try:
         program, _path = ansible_playbook(os.environ)
     except ConfigurationError as error:
@@ -113,7 +113,7 @@ def programs(patient: Patient) -> Iterator[Finding]:
         try:
             version = metadata.version(module)
         except metadata.PackageNotFoundError:
-            fix = "pip install courtkeeper again: it is one of its own dependencies"
+            fix = "in the checkout: pip install -e . (it is one of its own dependencies)"
             yield finding("sealing", what, Status.CRIT, f"{module} is not installed.", fix)
         else:
             yield finding("sealing", what, Status.OK, f"{what} by {module} {version}.", observed=version)
@@ -132,7 +132,7 @@ def store(patient: Patient) -> Iterator[Finding]:
     try:
         from courtkeeper.store.connection import ENVIRONMENT, Database, locate
     except ImportError as error:
-        fix = "pip install 'courtkeeper[driver]'"
+        fix = "in the checkout: pip install -e '.[driver]'"
         yield finding("store", "", Status.CRIT, f"{error.name} is not installed.", fix)
         return
     try:

@@ -97,7 +97,7 @@ def _notify(of: Channel, where: str, message: MessageRow) -> None:
         from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
     except ImportError as error:
         raise ConfigurationError(
-            f"apprise cannot be imported ({error.name}): pip install 'courtkeeper[notify]'."
+            f"apprise cannot be imported ({error.name}): run `pip install -e '.[notify]'` in the checkout."
         ) from None
     asset = AppriseAsset(
         app_id="Courtkeeper",

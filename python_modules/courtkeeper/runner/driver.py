@@ -251,7 +251,8 @@ class _Supervisor:
 
             from courtkeeper.runner import terminal
         except ImportError as error:
-            self.trouble = f"ansible-runner cannot be imported ({error}): pip install 'courtkeeper[driver]'."
+            mend = "run `pip install -e '.[driver]'` in the checkout"
+            self.trouble = f"ansible-runner cannot be imported ({error}): {mend}."
             return
         try:
             config = Config(**self._runner_arguments())

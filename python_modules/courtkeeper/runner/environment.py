@@ -38,7 +38,7 @@ def ansible_playbook(environ: Mapping[str, str]) -> tuple[Path, str]:
     if found is None:
         raise ConfigurationError(
             f"ansible-playbook is neither beside {sys.executable} nor on PATH: "
-            "run `pip install 'courtkeeper[driver]'` in the environment that courtkeeper runs in."
+            "run `pip install -e '.[driver]'` in the checkout, in the environment that courtkeeper runs in."
         )
     return Path(found), path
 

@@ -65,3 +65,16 @@ def test_every_import_is_declared(root: Path, part: Path) -> None:
                 f"{path.relative_to(root)} imports {name}: declare {' or '.join(offered)} in pyproject.toml "
                 f"({' or '.join(EXTRAS.get(part.stem, ['dependencies']))}), then run `make lock`"
             )
+
+
+def test_nobody_is_told_to_install_what_a_stranger_may_have_registered(root: Path, files: list[Path]) -> None:
+    """No package index has courtkeeper: what installs it is the checkout."""
+    advice = re.compile(r"install '?courtkeeper\b")
+    told = [
+        path.relative_to(root)
+        for path in files
+        if path.suffix in {".py", ".md", ".yml", ".j2"} and "tests" not in path.relative_to(root).parts
+        for line in path.read_text("utf-8").splitlines()
+        if advice.search(line)
+    ]
+    assert told == []

@@ -109,6 +109,6 @@ def test_pitfall_4_a_missing_ansible_playbook_is_a_sentence(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(
-        ConfigurationError, match=r"ansible-playbook is neither beside .* `pip install 'courtkeeper"
+        ConfigurationError, match=r"ansible-playbook is neither beside .* `pip install -e '\.\[driver\]'"
     ):
         environment.ansible_playbook({"PATH": str(tmp_path)})

@@ -26,7 +26,7 @@ try:
 except ImportError as error:
     if not TYPE_CHECKING:
         raise ConfigurationError(
-            "an S3 destination needs boto3: install it with `pip install 'courtkeeper[s3]'`"
+            "an S3 destination needs boto3: install it with `pip install -e '.[s3]'` in the checkout"
         ) from error
 
 _CHUNK = 1 << 20
