@@ -77,7 +77,7 @@ def postgres(
             "courtkeeper: the DSN holds a password, which others can read in the list of processes: "
             "use PGPASSWORD, ~/.pgpass or a service\n"
         )
-    checks = choose(group or [], check or [], _thresholds(threshold or []))
+    checks = choose(group or [], *_asked("postgres", check or [], threshold or []))
     settings = settings_from(
         {
             "jobs": jobs,
@@ -193,7 +193,7 @@ def redis(
             "courtkeeper: the URL holds a password, which others can read in the list of processes: "
             "use REDISCLI_AUTH\n"
         )
-    rules = choose(group or [], check or [], _thresholds(threshold or []))
+    rules = choose(group or [], *_asked("redis", check or [], threshold or []))
     told = {"keys": keys, "budget_s": keys_budget}
     sample = converted({name: value for name, value in told.items() if value is not None}, SampleSettings)
     try:
@@ -204,6 +204,14 @@ def redis(
     else:
         _show(result, as_json=as_json, show_all=show_all)
         sys.exit(common.CRITICAL if worst(result.findings) is Status.CRIT else 0)
+
+
+def _asked(
+    domain: str, checks: list[str], thresholds: list[str]
+) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Return checks and thresholds by the checks' names; a finding's id, as it is printed, names one, too."""
+    names, limits = ([each.removeprefix(f"{domain}.") for each in words] for words in (checks, thresholds))
+    return names, _thresholds(limits)
 
 
 def _thresholds(words: list[str]) -> dict[str, dict[str, str]]:

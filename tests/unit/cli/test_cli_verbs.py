@@ -28,6 +28,23 @@ def _commands(app: Typer) -> Iterator[Callable[..., object]]:
         yield from _commands(group.typer_instance) if group.typer_instance else ()
 
 
+@pytest.mark.parametrize(
+    ("server", "name"),
+    [
+        (["postgres", "--dsn", "postgresql://me@127.0.0.1:1/x"], "postgres.capacity.sequence"),
+        (["redis", "--url", "redis://127.0.0.1:1"], "redis.memory.use"),
+    ],
+)
+def test_a_printed_id_names_its_check(
+    server: list[str], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given in (name, name.partition(".")[2]):
+        with pytest.raises(SystemExit) as ended:
+            main(["check", *server, "--check", given, "--threshold", f"{given}.warn=60"])
+        assert ended.value.code in (1, 2)
+        assert "127.0.0.1:1" in capsys.readouterr().err, "it went as far as to the server, which is not there"
+
+
 @pytest.mark.parametrize("word", ["ok", "skipped", "bad"])
 def test_what_is_right_is_not_asked_among_what_is_wrong(
     word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
