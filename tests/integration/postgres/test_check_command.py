@@ -65,7 +65,7 @@ def test_the_worst_comes_first_with_what_mends_it_and_the_good_are_counted(
     assert done.returncode == 3, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("CRIT  findings: 1 CRIT ")
-    assert lines[3] == "CRIT     public.games_again"
+    assert lines[3] == "CRIT     public.games_again (postgres.indexes.invalid)"
     assert "         Mend: REINDEX INDEX CONCURRENTLY public.games_again;" in lines
     assert "more are OK." in done.stdout
     assert "were read whole" not in done.stdout
