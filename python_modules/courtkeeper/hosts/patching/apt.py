@@ -134,12 +134,6 @@ def files(names: Sequence[str]) -> dict[str, set[str]]:
     return found
 
 
-def simulate_everything() -> parse.Simulated:
-    """Return what apt would upgrade without removing anything."""
-    command = ["apt-get", *READ_ONLY, "--with-new-pkgs", "upgrade"]
-    return parse.simulated(_apt(command, ASK_S))
-
-
 def simulate(wanted: Sequence[str], *, backwards: bool = False) -> parse.Simulated:
     """Return what it takes to install each `name=version` of `wanted`. May raise CommandError."""
     if not wanted:

@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ import tarfile
 import tempfile
 
 MARK = "agent.json"
+# The name of a release: the first letters of its digest.
+RELEASE = re.compile("[0-9a-f]{12}")
 # What has to work in the venv of a package, and says its version.
 IMPORTS = dict(
     courtkeeper="import courtkeeper, courtkeeper.findings; print(courtkeeper.__version__)",
@@ -121,13 +124,18 @@ def refuse_odd_directory(directory, package="courtkeeper"):
         raise AgentError(f"{directory} holds {held}, not {package}: name another agent_directory")
 
 
-def others(directory, keep):
-    """The releases under `directory` but the one in `keep`, and what an interrupted run left."""
+def others(directory, keep=""):
+    """Our releases under `directory` but the one in `keep`, also half ones; nobody else's, whatever it is."""
     releases = os.path.join(directory, "releases")
-    if not os.path.isdir(releases):
-        return []
-    return sorted(
-        os.path.join(releases, name) for name in os.listdir(releases) if os.path.join(releases, name) != keep
+    names = os.listdir(releases) if os.path.isdir(releases) else []
+    paths = [os.path.join(releases, name) for name in sorted(names) if RELEASE.fullmatch(name)]
+    return [path for path in paths if path != keep and is_ours(path)]
+
+
+def is_ours(release):
+    """Whether a directory of such a name holds a venv, or nothing yet: a date can look like a digest."""
+    return os.path.isdir(release) and (
+        os.path.exists(os.path.join(release, "pyvenv.cfg")) or not os.listdir(release)
     )
 
 
@@ -228,8 +236,8 @@ def remove(directory):
     link = os.path.join(directory, "venv")
     if os.path.lexists(link):
         os.unlink(link)
-    releases = os.path.join(directory, "releases")
-    if os.path.isdir(releases):
-        shutil.rmtree(releases)
-    if not os.listdir(directory):
-        os.rmdir(directory)
+    for path in others(directory):
+        shutil.rmtree(path)
+    for path in (os.path.join(directory, "releases"), directory):
+        if os.path.isdir(path) and not os.listdir(path):
+            os.rmdir(path)

@@ -96,8 +96,8 @@ def plan(parameters, before):
     """What has to be done; empty when nothing."""
     directory, digest = parameters["directory"], parameters["digest"]
     if parameters["state"] == "absent":
-        paths = [os.path.join(directory, name) for name in ("venv", "releases")]
-        return [f"remove {path}" for path in paths if os.path.lexists(path)]
+        link = os.path.join(directory, "venv")
+        return [f"remove {path}" for path in [link, *agent.others(directory)] if os.path.lexists(path)]
     if before["digest"] == digest and not before["problem"]:
         return []
     old = f" in place of {before['version'] or 'a broken one'}" if before["installed"] else ""
