@@ -252,6 +252,10 @@ def _rule(rule: vRecur, first: datetime, own: ZoneInfo) -> rrule:
         raise ConfigurationError(f"has {unknown[0]} in its RRULE: keep to {', '.join(sorted(_PARTS))}")
     if str(parts.get("FREQ", [""])[0]) not in _RARE:
         raise ConfigurationError(f"must recur {', '.join(_RARE)}: give its RRULE such a FREQ")
+    for name in ("INTERVAL", "COUNT"):
+        # Zero days later is the same day again, for ever.
+        if any(int(number) < 1 for number in parts.get(name, [])):
+            raise ConfigurationError(f"has {name} below 1 in its RRULE: mend it")
     said: bytes = rule.to_ical()  # type: ignore[no-untyped-call]
     words = [word for word in said.decode().split(";") if not word.startswith("UNTIL=")]
     if until := parts.get("UNTIL"):

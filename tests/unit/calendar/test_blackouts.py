@@ -114,6 +114,11 @@ def test_the_one_that_ends_last_stands_in_the_way() -> None:
         (document("DTSTART:20261201T000000Z\nDURATION:PT1H\nRRULE:FREQ=YEARLY;BYWEEKNO=3"), "has BYWEEKNO"),
         (document("DTSTART:20261201T000000Z\nDURATION:PT1H\nRRULE:FREQ=NEVER"), "RRULE"),
         (
+            document("DTSTART:20261201T000000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;INTERVAL=0"),
+            "has INTERVAL below 1",
+        ),
+        (document("DTSTART:20261201T000000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=0"), "has COUNT below 1"),
+        (
             document("UID:a\nRECURRENCE-ID:20261203T230000Z\nDTSTART:20261203T230000Z\nDURATION:PT1H"),
             "changes a series that is not in the file",
         ),
