@@ -32,7 +32,7 @@ _VERBS = {
     "history": _Verb("courtkeeper.cli.history", "Show what ran, and one run closely."),
     "findings": _Verb("courtkeeper.cli.open_findings", "Show what is wrong, and since when."),
     "approve": _Verb("courtkeeper.cli.approve", "Let a job begin that waits for a person."),
-    "hold": _Verb("courtkeeper.cli.hold", "Let a job, or every job of a system, not begin."),
+    "hold": _Verb("courtkeeper.cli.hold", "Keep a job, or every job of a system, from beginning."),
     "release": _Verb("courtkeeper.cli.release", "End a hold."),
     "cancel": _Verb("courtkeeper.cli.cancel", "End a run, or a job's slot that waits."),
     "kpi": _Verb("courtkeeper.cli.kpi", "Show how well a system is kept, in numbers from evidence."),

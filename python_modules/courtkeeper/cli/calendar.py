@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from courtkeeper.cli import calendar_export, calendar_gate, common
-from courtkeeper.cli.calendar_common import (
-    InventoryOption,
-    JsonOption,
-    RootOption,
-    calendar_of,
-    print_json,
-    show_problems,
-    usual_zone,
-)
+from courtkeeper.cli.calendar_common import calendar_of, print_json, show_problems, usual_zone
+from courtkeeper.cli.options import InventoryOption, JsonOption, RootOption
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from courtkeeper.cli import common, completion
+from courtkeeper.cli import common
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from courtkeeper.calendar.load import Loaded
-
-InventoryOption = Annotated[
-    str,
-    typer.Option(
-        "-i",
-        "--inventory",
-        help="The system: a directory, as inventory/embedded.",
-        autocompletion=completion.inventories,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result and nothing else.")]
-RootOption = Annotated[
-    str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
-]
 
 
 def calendar_of(inventory: str, root: str | None) -> Loaded:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from courtkeeper.cli import common
-from courtkeeper.cli.calendar_common import InventoryOption, JsonOption, RootOption, calendar_of, print_json
+from courtkeeper.cli.calendar_common import calendar_of, print_json
+from courtkeeper.cli.options import InventoryOption, JsonOption, RootOption
 from courtkeeper.findings import ConfigurationError, CourtkeeperError
 
 if TYPE_CHECKING:

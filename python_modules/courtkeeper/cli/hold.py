@@ -1,4 +1,4 @@
-"""`courtkeeper hold [JOB] -i INVENTORY`: let a job, or none of a system's, begin until it is released."""
+"""`courtkeeper hold [JOB] -i INVENTORY`: keep a job, or all of a system's, from beginning."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from courtkeeper.cli import common, completion, stores
+from courtkeeper.cli.options import InventoryOption, JsonOption, RootOption
 
 if TYPE_CHECKING:
     from courtkeeper.store.rows import HoldRow
 
 
 def command(
-    inventory: Annotated[
-        str,
-        typer.Option(
-            "-i", "--inventory", help="The system: a directory.", autocompletion=completion.inventories
-        ),
-    ],
+    inventory: InventoryOption,
     job: Annotated[
         str,
         typer.Argument(
@@ -34,12 +30,10 @@ def command(
         float | None, typer.Option("--hours", min=0.01, help="For so long; else until it is released.")
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="Show what is held, and hold nothing more.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    root: Annotated[
-        str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
-    ] = None,
+    as_json: JsonOption = False,
+    root: RootOption = None,
 ) -> None:
-    """Let a job of a system not begin; without a job, none of them.
+    """Keep a job of a system from beginning; without a job, all of them.
 
     It counts for the scheduler, for `calendar gate` and for the dashboard, not for a person's `courtkeeper
     run`. What runs goes on: `courtkeeper cancel` ends it. Exit code 0; 2: wrong usage or configuration.

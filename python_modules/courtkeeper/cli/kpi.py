@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from courtkeeper.cli import common, completion, stores
+from courtkeeper.cli import common, stores
+from courtkeeper.cli.options import InventoryOption, JsonOption, RootOption
 
 if TYPE_CHECKING:
     from courtkeeper.kpi.indicator import Kpi
@@ -17,22 +18,12 @@ _WIDTH = 24
 
 
 def command(
-    inventory: Annotated[
-        str,
-        typer.Option(
-            "-i",
-            "--inventory",
-            help="The system: a directory, as inventory/embedded.",
-            autocompletion=completion.inventories,
-        ),
-    ],
+    inventory: InventoryOption,
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="One of them, by its key.")] = "",
     days: Annotated[int, typer.Option("--days", help="The window that is looked at.")] = 30,
     probe: Annotated[bool, typer.Option("--probe", help="Ask what is to be probed once, first.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    root: Annotated[
-        str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
-    ] = None,
+    as_json: JsonOption = False,
+    root: RootOption = None,
 ) -> None:
     """Show the key figures of a system, each with what it means. What has no evidence is unknown.
 

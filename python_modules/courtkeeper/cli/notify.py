@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from courtkeeper.cli import common, completion, stores
+from courtkeeper.cli.options import InventoryOption, JsonOption, RootOption
 from courtkeeper.findings import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,27 +19,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-Inventory = Annotated[
-    str,
-    typer.Option(
-        "-i",
-        "--inventory",
-        help="The system: a directory, as inventory/embedded.",
-        autocompletion=completion.inventories,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-Root = Annotated[str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")]
-
 
 @app.command("test", short_help="Send a test message to a channel, or a ping, now.")
 def try_channel(
     channel: Annotated[
         str, typer.Argument(metavar="CHANNEL", help="Its name.", autocompletion=completion.channels)
     ],
-    inventory: Inventory,
-    as_json: AsJson = False,
-    root: Root = None,
+    inventory: InventoryOption,
+    as_json: JsonOption = False,
+    root: RootOption = None,
 ) -> None:
     """Send a test message to a channel, or a ping to a dead man's switch, now.
 
@@ -60,7 +49,7 @@ def try_channel(
 
 
 @app.command("list", short_help="Show the channels, and what was sent or waits.")
-def list_channels(inventory: Inventory, as_json: AsJson = False, root: Root = None) -> None:
+def list_channels(inventory: InventoryOption, as_json: JsonOption = False, root: RootOption = None) -> None:
     """Show the channels, without their addresses, and what was sent or is still to be sent.
 
     Exit code 0; 2: wrong usage or configuration.
@@ -89,7 +78,7 @@ def list_channels(inventory: Inventory, as_json: AsJson = False, root: Root = No
 
 
 @app.command("deliver", short_help="Send what is due, once: where no `serve` runs.")
-def deliver_now(inventory: Inventory, as_json: AsJson = False, root: Root = None) -> None:
+def deliver_now(inventory: InventoryOption, as_json: JsonOption = False, root: RootOption = None) -> None:
     """Look what has happened and send what is due, once: for who runs no `courtkeeper serve`.
 
     Exit code 0: nothing waits. 1: something could not be sent, and will be tried again. 2: wrong usage.

@@ -10,15 +10,14 @@ import typer
 
 from courtkeeper.cli import common, stores
 from courtkeeper.cli.hold import what
+from courtkeeper.cli.options import JsonOption, RootOption
 from courtkeeper.findings import ConfigurationError
 
 
 def command(
     number: Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="The hold's, as --list shows it.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    root: Annotated[
-        str | None, typer.Option("--root", help="The checkout; else COURTKEEPER_ROOT, else found.")
-    ] = None,
+    as_json: JsonOption = False,
+    root: RootOption = None,
 ) -> None:
     """End a hold: what it kept begins as its schedule says, and what waited, as soon as it may.
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from courtkeeper.cli import common, completion, planned, recorded
+from courtkeeper.cli.options import InventoryOption
 from courtkeeper.runner.options import RunOptions, parse_extra_vars
 from courtkeeper.runner.processes import Cancellation
 
@@ -26,15 +27,7 @@ def command(
             autocompletion=completion.jobs,
         ),
     ],
-    inventory: Annotated[
-        str,
-        typer.Option(
-            "-i",
-            "--inventory",
-            help="The system: a directory, as inventory/embedded.",
-            autocompletion=completion.inventories,
-        ),
-    ],
+    inventory: InventoryOption,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; say what would be done.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Record what changes, before and after.")] = False,
     date: Annotated[

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from courtkeeper.cli import common, completion, stores, web_options
+from courtkeeper.cli import common, stores, web_options
+from courtkeeper.cli.options import InventoryOption
 from courtkeeper.findings import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,15 +24,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    inventory: Annotated[
-        str,
-        typer.Option(
-            "-i",
-            "--inventory",
-            help="The system: a directory, as inventory/embedded.",
-            autocompletion=completion.inventories,
-        ),
-    ],
+    inventory: InventoryOption,
     workers: Annotated[int, typer.Option("--workers", min=1, max=100, help="How many runs at once.")] = 4,
     every: Annotated[
         float, typer.Option("--every", min=0.05, max=60, help="How often it looks.", metavar="SECONDS")

@@ -261,6 +261,14 @@ def test_the_journal_of_another_machine_is_named_and_not_planned(
     assert (finding.subject, finding.status) == (str(tmp_path / "journal" / other), Status.WARN)
 
 
+def test_a_host_without_a_machine_id_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MACHINE_ID", tmp_path / "machine-id")
+    with pytest.raises(CourtkeeperError, match=r"cannot be read .*: run systemd-machine-id-setup"):
+        clean.clean([], [], journal_days=30, journal_mib=0, now=NOW, check=True)
+
+
 @pytest.mark.parametrize(("days", "mib"), [(-1, 0), (0, -1), (10**9, 0)])
 def test_odd_limits_of_the_journal_are_refused(days: int, mib: int) -> None:
     with pytest.raises(ConfigurationError, match="log_rotation_journal_"):

@@ -279,7 +279,7 @@ class TestPorts:
             def __contains__(self, port: object) -> bool:
                 return port != wanted
 
-        assert ports.free_port(avoid=AllButOne()) == wanted  # type: ignore[arg-type]
+        assert ports.free_port(avoid=AllButOne()) == wanted
 
 
 class TestServers:

@@ -115,8 +115,9 @@ def issue(settings: Settings, wanted: Wanted) -> None:
 
 def hidden(said: str, secret: str) -> str:
     """Return `said` without `secret` and without any line of it: a hook may print a part of its key."""
-    lines = sorted({secret, *secret.splitlines()}, key=len, reverse=True)
-    for part in filter(None, (line.strip() for line in lines)):
+    # What is as short as a brace is no secret alone, and stands in every sentence.
+    lines = {line.strip() for line in secret.splitlines() if len(line.strip()) > 3}
+    for part in sorted({secret, *lines} - {""}, key=len, reverse=True):
         said = said.replace(part, "***")
     return said
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from courtkeeper.findings import ConfigurationError, Finding, Result, Status
+from courtkeeper.findings import ConfigurationError, CourtkeeperError, Finding, Result, Status
 from courtkeeper.hosts import commands
 
 MACHINE_ID = Path("/etc/machine-id")
@@ -87,8 +87,13 @@ def limit_bytes() -> int | None:
 
 
 def machine() -> str:
-    """Return the name of the directory that this host's journal lies in."""
-    return MACHINE_ID.read_text(encoding="ascii").strip()
+    """Return the name of the directory that this host's journal lies in. Raises CourtkeeperError."""
+    try:
+        return MACHINE_ID.read_text(encoding="ascii", errors="replace").strip()
+    except OSError as error:
+        raise CourtkeeperError(
+            f"{MACHINE_ID} cannot be read ({error.strerror}): run systemd-machine-id-setup."
+        ) from None
 
 
 def archived(places: Iterable[Path] = PLACES) -> list[Archived]:

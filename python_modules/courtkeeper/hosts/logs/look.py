@@ -147,7 +147,7 @@ def _logs(roots: Sequence[str]) -> tuple[list[Log], list[str]]:
 
 def _led_away(folder: str, names: Sequence[str], roots: Sequence[str]) -> list[str]:
     """Return the links among directories that lead to where no root is, with their targets."""
-    links = [f"{folder}/{name}" for name in names if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114
+    links = [path for name in names if (path := Path(folder, name)).is_symlink()]
     return [
         paths.shown(f"{link} -> {real}")
         for link in links

@@ -103,7 +103,7 @@ def _of(pid: int) -> Iterator[Open]:
         try:
             target = os.readlink(link)  # noqa: PTH115 - where that is denied, all of the process is
             try:
-                status = os.stat(link)  # noqa: PTH116
+                status = os.stat(link)  # noqa: PTH116 - of every descriptor of the host: no object for each
             except OSError:
                 continue  # closed meanwhile, or on a file system that answers nobody here (FUSE, a dead NFS)
             if not stat.S_ISREG(status.st_mode):

@@ -291,7 +291,7 @@ def _back(run: Run, reason: str) -> None:
     plan = run.journal.plan
     failed = reason[:1].upper() + reason[1:]
     try:
-        staying = _packages_back(run)
+        staying = _bring_back(run)
     except CourtkeeperError as error:
         raise CourtkeeperError(
             f"{failed}. Going back failed, too: {str(error).removesuffix('.')}. "
@@ -322,7 +322,7 @@ def _back(run: Run, reason: str) -> None:
     raise CourtkeeperError(f"{failed}. Went back ({', '.join(gone) or 'nothing'}), {after}.{left}")
 
 
-def _packages_back(run: Run) -> dict[str, str]:
+def _bring_back(run: Run) -> dict[str, str]:
     """Bring packages and services back; return the packages that stay as they are, with the reasons."""
     plan, journal = run.journal.plan, run.journal
     try:

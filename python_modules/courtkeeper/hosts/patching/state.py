@@ -91,14 +91,14 @@ class State:
 
     def rebooted_for(self) -> str:
         """Return the reason for the last reboot of ours that the reboot did not mend, or nothing."""
-        with suppress(OSError):
-            return self._rebooted.read_text(encoding="utf-8", errors="replace")
+        with suppress(OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(self._rebooted.read_bytes(), type=str)
         return ""
 
     def rebooted(self, reason: str) -> None:
         """Remember after a reboot that `reason` for one is there still; nothing where there is none."""
         if reason:
-            self._rebooted.write_text(reason, encoding="utf-8")
+            self.write(self._rebooted, reason)
         else:
             self._rebooted.unlink(missing_ok=True)
 
